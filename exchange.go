@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"rollcall/internal/http1"
+)
+
+// Exchange is one request's way to an answer: which backends it tried, whether
+// it may try another one, and how long it may wait for one. It knows nothing of
+// how a request is sent. Owned by the goroutine that serves the request.
+type Exchange struct {
+	registry *Registry
+	patience *Patience
+	snapshot *Snapshot
+	service  *Service
+	backend  *Backend // that is tried now, or that answered; counted by Begin
+	tried    []attempt
+
+	idempotent bool // sending it twice does no harm (RFC 9110, section 9.2.2)
+	deadline   time.Time
+	held       bool // counted in patience.waiting
+	lastErr    error
+}
+
+type attempt struct {
+	backend *Backend
+	life    uint32 // of the backend, at the attempt
+}
+
+// Patience bounds how long, and how many, requests wait for a usable backend.
+type Patience struct {
+	Hold    time.Duration // the longest wait
+	Limit   int64         // requests that may wait at one time
+	waiting atomic.Int64
+}
+
+// Waiting returns how many requests wait now.
+func (p *Patience) Waiting() int64 { return p.waiting.Load() }
+
+// grace is how long a request whose every backend failed waits for the registry
+// to learn of it: the engine tells of a killed container some milliseconds after
+// its connections broke.
+const grace = 250 * time.Millisecond
+
+var (
+	errNoBackend = errors.New("no usable backend")
+	errHoldFull  = errors.New("no usable backend, and too many requests wait for one")
+)
+
+// start makes x ready for a request to a service of snapshot.
+func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, idempotent bool) {
+	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: idempotent, tried: x.tried[:0]}
+	service.budget.earn()
+}
+
+// finish ends the counting that Next began.
+func (x *Exchange) finish() {
+	x.release()
+	if x.backend != nil {
+		x.backend.End()
+		x.backend = nil
+	}
+	clear(x.tried)
+}
+
+// Tried tells whether the request has been sent to b in vain. A backend that
+// became reachable again since is as good as a new one.
+func (x *Exchange) Tried(b *Backend) bool {
+	for _, a := range x.tried {
+		if a.backend == b && a.life == b.life.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// Replayable tells whether the request may be sent again after a backend may
+// have seen it.
+func (x *Exchange) Replayable() bool { return x.idempotent }
+
+// Next returns a backend that the request has not tried. When there is none it
+// waits for one to become usable: at most Patience.Hold, or grace if what was
+// tried still counts as usable. Then it returns errNoBackend, or the last
+// attempt's error if there was one and its backend counts as usable still.
+func (x *Exchange) Next(ctx context.Context) (*Backend, error) {
+	for {
+		if b := x.service.Pick(x); b != nil {
+			return x.begin(b), nil
+		}
+		err := x.wait(ctx)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		for _, b := range x.service.lastHope {
+			if !x.Tried(b) {
+				return x.begin(b), nil
+			}
+		}
+		if x.lastErr != nil && len(x.service.usable) > 0 {
+			return nil, x.lastErr
+		}
+		return nil, err
+	}
+}
+
+func (x *Exchange) begin(b *Backend) *Backend {
+	x.release()
+	x.tried = append(x.tried, attempt{b, b.life.Load()})
+	x.backend = b
+	b.Begin()
+	return b
+}
+
+// wait returns nil when a newer snapshot is there.
+func (x *Exchange) wait(ctx context.Context) error {
+	if !x.held {
+		if x.patience.waiting.Add(1) > x.patience.Limit {
+			x.patience.waiting.Add(-1)
+			return errHoldFull
+		}
+		x.held = true
+		if x.deadline.IsZero() {
+			x.deadline = time.Now().Add(x.patience.Hold)
+		}
+	}
+	end := time.Until(x.deadline)
+	if len(x.service.usable) > 0 {
+		end = min(end, grace)
+	}
+	if end <= 0 {
+		return errNoBackend
+	}
+	timer := time.NewTimer(end)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return errNoBackend
+	case <-x.snapshot.Superseded():
+	}
+	x.snapshot = x.registry.Snapshot()
+	service := x.snapshot.Service(x.service.Name)
+	if service == nil {
+		return errNoBackend // its last container was removed
+	}
+	x.service = service
+	return nil
+}
+
+func (x *Exchange) release() {
+	if x.held {
+		x.held = false
+		x.patience.waiting.Add(-1)
+	}
+}
+
+// Answered notes that the backend sent a response head.
+func (x *Exchange) Answered() {
+	b := x.backend
+	if b.streak.Load() != 0 {
+		b.streak.Store(0)
+	}
+	if b.trying.Load() {
+		x.registry.Recovered(b)
+		b.trying.Store(false)
+	}
+}
+
+// ejectAfter is how many failures in a row take a backend out of rotation.
+const ejectAfter = 5
+
+// Failed notes that the attempt on the backend ended without a response head,
+// and tells whether the request may go to another one. bodyLost says that its
+// body can't be sent from the beginning again.
+func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
+	b := x.backend
+	b.End()
+	x.backend = nil
+	x.lastErr = err
+	trial := b.trying.Swap(false)
+	switch err.Kind {
+	case http1.Refused, http1.Body, http1.Canceled:
+		return false // the client's doing
+	case http1.Dial:
+		if isPeersFault(err) {
+			b.failures.Add(1)
+			x.registry.Unreachable(b, reasonOf(err))
+		}
+	case http1.Stale:
+		// It closed a connection that was idle: no failure, and the next
+		// connection to the same backend is as good as any.
+		x.tried = x.tried[:len(x.tried)-1]
+	default:
+		b.failures.Add(1)
+		if streak := b.streak.Add(1); trial || streak >= ejectAfter {
+			x.registry.Eject(b, fmt.Sprintf("%d requests in a row failed, the last one: %s", streak, err.Kind))
+		}
+	}
+	if bodyLost || err.Kind == http1.Timeout || err.Kind == http1.Malformed {
+		return false
+	}
+	if err.Wrote && !x.idempotent {
+		return false // it may have been acted upon
+	}
+	return x.service.budget.spend()
+}
+
+// isPeersFault tells a backend that can't be connected to from a rollcall that
+// can't connect (out of files, out of ports).
+func isPeersFault(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.As(err, &timeout) && timeout.Timeout()
+}

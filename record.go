@@ -1,0 +1,110 @@
+package main
+
+import "time"
+
+// record is the registry's own record of a backend: what each observer said
+// last. Guarded by Registry.mu. Its state is derived from that, never set.
+type record struct {
+	source  string
+	entry   Entry
+	backend *Backend
+
+	started     time.Time // last start that an event told of, by the engine's clock
+	reach       reach
+	reachReason string    // why reach is lost or not yet there
+	drain       drain     // zero when it is not draining
+	ejected     ejection  // zero when it is not ejected
+	check       string    // what the active check found wrong, "" when it passes or there is none
+	state       State     // derived at the last publish
+	reason      string    //
+	since       time.Time // of state; zero before the first publish
+}
+
+// reach is whether connections to a backend succeed.
+type reach uint8
+
+const (
+	unreached reach = iota // none has yet since it (re)started
+	reached
+	lost // they did, and now fail
+)
+
+// drain is the wish to send a backend no new requests.
+type drain struct {
+	reason string    // "" when there is none
+	byHand bool      // until undone; else until the container stops or until passes
+	until  time.Time // zero: no end
+}
+
+// ejection is what passive checks make of a backend that keeps failing.
+type ejection struct {
+	reason string // "" when there is none
+	times  int    // in a row, for the backoff
+	until  time.Time
+	trial  bool // the backoff is over, one request may try
+}
+
+func newRecord(source string, entry Entry) *record {
+	return &record{source: source, entry: entry, backend: &Backend{Spec: entry.Spec}}
+}
+
+// follow returns the record for what the engine says now of the same container
+// and service. With an equal spec it is rec itself, and its Backend is kept.
+func (rec *record) follow(source string, entry Entry) *record {
+	next := rec
+	if rec.entry.Spec != entry.Spec {
+		next = newRecord(source, entry)
+		rec.backend.disconnect()
+		next.drain, next.started = rec.drain, rec.started
+		next.state, next.since = rec.state, rec.since
+		if entry.Candidates == "" {
+			// It only stopped: its counters are still what people want to see.
+			next.backend.requests.Store(rec.backend.requests.Load())
+			next.backend.failures.Store(rec.backend.failures.Load())
+		}
+	}
+	next.source, next.entry = source, entry
+	if entry.Engine == EngineStopped && !next.drain.byHand {
+		next.drain = drain{} // what the signal announced has happened
+	}
+	return next
+}
+
+// derive makes one state of all that is known, the strongest word first.
+func (rec *record) derive() (State, string) {
+	switch {
+	case rec.entry.Engine == EngineStopped:
+		return Stopped, "the container does not run"
+	case rec.entry.Engine == EnginePaused:
+		return Paused, "the container is paused"
+	case rec.drain.reason != "":
+		return Draining, rec.drain.reason
+	case rec.entry.Engine == EngineStarting:
+		return Starting, "its HEALTHCHECK has not passed yet"
+	case rec.entry.Candidates == "":
+		return Starting, "it has no address yet"
+	case rec.reach == unreached:
+		return Starting, "no connection to it has succeeded yet" + because(rec.reachReason)
+	case rec.entry.Engine == EngineUnhealthy:
+		return Unhealthy, "its HEALTHCHECK fails"
+	case rec.reach == lost:
+		return Unhealthy, "connections to it fail" + because(rec.reachReason)
+	case rec.check != "":
+		return Unhealthy, rec.check
+	case rec.ejected.reason != "":
+		return Unhealthy, rec.ejected.reason
+	}
+	return Healthy, "a connection to " + rec.backend.Address() + " succeeded"
+}
+
+// runs tells whether there is a process that could be connected to.
+func (rec *record) runs() bool {
+	return rec.entry.Candidates != "" && rec.entry.Engine != EngineStopped && rec.entry.Engine != EnginePaused
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}

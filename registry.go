@@ -1,0 +1,375 @@
+package main
+
+import (
+	"cmp"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Registry is the database of the network locations of all service instances:
+// a mutex-guarded list of backends, which readers get as an immutable Snapshot
+// behind an atomic pointer, so that no request waits for a writer and an index
+// can't disagree with a length.
+//
+// Sources say what runs (Replace), observers say how it is (Connected, Eject,
+// Drain …). Everything is published whole; what changes nothing publishes
+// nothing. All methods are safe for concurrent use.
+type Registry struct {
+	log     *slog.Logger
+	current atomic.Pointer[Snapshot] // never nil; stored with mu held
+
+	mu        sync.Mutex // guards the following; never held across I/O
+	records   map[recordKey]*record
+	standings map[string]*standing // by service; they survive polls
+}
+
+// A container may serve several services, and is a member of each.
+type recordKey struct{ containerID, service string }
+
+// NewRegistry returns an empty registry, whose snapshot has version 0.
+// It logs one line for each change of a backend's state.
+func NewRegistry(log *slog.Logger) *Registry {
+	r := &Registry{log: log, records: map[recordKey]*record{}, standings: map[string]*standing{}}
+	r.current.Store(&Snapshot{Time: time.Now(), superseded: make(chan struct{})})
+	return r
+}
+
+// Snapshot returns the registry's present state. It is never nil and never
+// changes.
+func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
+
+// List returns the backends of the present snapshot, sorted by service, age and
+// container. The slice is the snapshot's: it must not be changed.
+func (r *Registry) List() []Member { return r.Snapshot().Members }
+
+// Len returns the number of backends of the present snapshot.
+func (r *Registry) Len() int { return len(r.Snapshot().Members) }
+
+// Lookup returns the backends of a container, by its whole ID.
+func (r *Registry) Lookup(containerID string) []Member {
+	var found []Member
+	for _, m := range r.List() {
+		if m.ContainerID == containerID {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// Replace makes the entries all that source has. An equal spec keeps its
+// Backend, with counters, connections and state; a changed one is a new Backend;
+// what the roll lacks is gone. An equal roll publishes nothing.
+func (r *Registry) Replace(source string, roll []Entry) {
+	r.update(func(now time.Time) (changed bool) {
+		present := make(map[recordKey]bool, len(roll))
+		for _, entry := range roll {
+			key := recordKey{entry.ContainerID, entry.Service}
+			present[key] = true
+			old := r.records[key]
+			switch {
+			case old == nil:
+				r.records[key] = newRecord(source, entry)
+				changed = true
+			case old.entry != entry:
+				r.records[key] = old.follow(source, entry)
+				changed = true
+			}
+		}
+		for key, rec := range r.records {
+			if rec.source == source && !present[key] {
+				r.drop(key, rec, "removed")
+				changed = true
+			}
+		}
+		return changed
+	})
+}
+
+// Remove takes all backends of a container out, before the next poll does.
+// It reports whether there were any.
+func (r *Registry) Remove(containerID string) (removed bool) {
+	r.update(func(time.Time) bool {
+		for key, rec := range r.records {
+			if key.containerID == containerID {
+				r.drop(key, rec, "removed")
+				removed = true
+			}
+		}
+		return removed
+	})
+	return removed
+}
+
+// Connected notes that a connection to address succeeded: requests go there
+// from now on.
+func (r *Registry) Connected(b *Backend, address string) {
+	r.of(b, func(rec *record, _ time.Time) bool {
+		if rec.reach == reached && b.Address() == address {
+			return false
+		}
+		b.connect(address)
+		b.life.Add(1)
+		rec.reach, rec.reachReason = reached, ""
+		return true
+	})
+}
+
+// Unreachable notes that a connection to b failed, for a reason in a few words.
+// It is out of rotation until one succeeds.
+func (r *Registry) Unreachable(b *Backend, reason string) {
+	r.of(b, func(rec *record, _ time.Time) bool {
+		if rec.reach == lost || rec.reach == unreached && rec.reachReason == reason {
+			return false
+		}
+		if rec.reach == reached {
+			rec.reach = lost
+		}
+		rec.reachReason = reason
+		return true
+	})
+}
+
+// Drain sends the backends of a container no new requests until Undrain.
+// It reports whether the container is known.
+func (r *Registry) Drain(containerID, reason string) bool {
+	return r.each(containerID, func(rec *record, _ time.Time) bool {
+		next := drain{reason: reason, byHand: true}
+		changed := rec.drain != next
+		rec.drain = next
+		return changed
+	})
+}
+
+// Stopping notes that at this time (by the engine's clock) a container was told
+// to end: no new requests go there until it has stopped or, if it does not,
+// until the given time (by rollcall's clock).
+func (r *Registry) Stopping(containerID, reason string, at, until time.Time) {
+	r.each(containerID, func(rec *record, _ time.Time) bool {
+		switch {
+		case rec.drain.byHand, rec.entry.Engine == EngineStopped:
+			return false
+		case !at.After(rec.started):
+			return false // late news of a life that is over
+		}
+		next := drain{reason: reason, until: until}
+		changed := rec.drain != next
+		rec.drain = next
+		return changed
+	})
+}
+
+// Undrain puts the backends of a container back into rotation. It reports
+// whether the container is known.
+func (r *Registry) Undrain(containerID string) bool {
+	return r.each(containerID, func(rec *record, _ time.Time) bool {
+		was := rec.drain
+		rec.drain = drain{}
+		return was.reason != ""
+	})
+}
+
+// Restarted notes that a container began anew at this time (by the engine's
+// clock): what was known of its readiness and its end belongs to its former
+// life.
+func (r *Registry) Restarted(containerID string, at time.Time) {
+	r.each(containerID, func(rec *record, _ time.Time) bool {
+		if !at.After(rec.started) {
+			return false // told twice
+		}
+		rec.started = at
+		if !rec.drain.byHand {
+			rec.drain = drain{}
+		}
+		rec.reach, rec.reachReason = unreached, "it has just started"
+		rec.ejected, rec.check = ejection{}, ""
+		return true
+	})
+}
+
+// Eject takes b out of rotation because requests to it keep failing, for longer
+// each time in a row; then one trial request decides.
+func (r *Registry) Eject(b *Backend, reason string) {
+	r.of(b, func(rec *record, now time.Time) bool {
+		if rec.ejected.reason != "" && !rec.ejected.trial {
+			return false
+		}
+		rec.ejected = ejection{reason: reason, times: rec.ejected.times + 1}
+		rec.ejected.until = now.Add(min(firstEjection<<min(rec.ejected.times-1, 16), longestEjection))
+		return true
+	})
+}
+
+// An ejection's length doubles from the first to the longest.
+const (
+	firstEjection   = time.Second
+	longestEjection = time.Minute
+)
+
+// Recovered puts an ejected backend back into rotation: it has answered.
+func (r *Registry) Recovered(b *Backend) {
+	r.of(b, func(rec *record, _ time.Time) bool {
+		was := rec.ejected
+		rec.ejected = ejection{}
+		return was.reason != ""
+	})
+}
+
+// Checked notes what an active check found: problem is "" if it passed.
+func (r *Registry) Checked(b *Backend, problem string) {
+	r.of(b, func(rec *record, _ time.Time) bool {
+		changed := rec.check != problem
+		rec.check = problem
+		return changed
+	})
+}
+
+// NextExpiry returns when the next drain or ejection runs out, zero if none
+// does.
+func (r *Registry) NextExpiry() (next time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range r.records {
+		for _, t := range []time.Time{rec.drain.until, rec.ejected.until} {
+			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+				next = t
+			}
+		}
+	}
+	return next
+}
+
+// Expire ends the drains and ejections that have run out: a container that was
+// told to stop and still runs takes requests again, an ejected backend may get
+// a trial request.
+func (r *Registry) Expire() {
+	r.update(func(now time.Time) (changed bool) {
+		for _, rec := range r.records {
+			if t := rec.drain.until; !t.IsZero() && !now.Before(t) {
+				rec.drain = drain{}
+				changed = true
+			}
+			if t := rec.ejected.until; !t.IsZero() && !now.Before(t) {
+				rec.ejected.until, rec.ejected.trial = time.Time{}, true
+				changed = true
+			}
+		}
+		return changed
+	})
+}
+
+// drop must be called with mu held.
+func (r *Registry) drop(key recordKey, rec *record, reason string) {
+	delete(r.records, key)
+	rec.backend.disconnect()
+	r.log.Info("backend gone", "service", key.service, "container", rec.entry.Name, "id", short(key.containerID),
+		"was", rec.state.String(), "reason", reason)
+}
+
+// update runs change with mu held and publishes a new snapshot if it reports
+// true.
+func (r *Registry) update(change func(now time.Time) (changed bool)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if change(now) {
+		r.publish(now)
+	}
+}
+
+// each runs change on the members of a container with mu held, and publishes if
+// one changed. It reports whether the container has any.
+func (r *Registry) each(containerID string, change func(rec *record, now time.Time) (changed bool)) (known bool) {
+	r.update(func(now time.Time) (changed bool) {
+		for key, rec := range r.records {
+			if key.containerID == containerID {
+				known = true
+				changed = change(rec, now) || changed
+			}
+		}
+		return changed
+	})
+	return known
+}
+
+// of runs change on the member of a backend with mu held, and publishes if it
+// reports true. A backend that a later poll replaced is no one's: what was
+// observed of it says nothing about its successor.
+func (r *Registry) of(b *Backend, change func(rec *record, now time.Time) (changed bool)) {
+	r.update(func(now time.Time) bool {
+		rec := r.records[recordKey{b.ContainerID, b.Service}]
+		return rec != nil && rec.backend == b && change(rec, now)
+	})
+}
+
+// publish settles every member's state and stores the next snapshot. It must be
+// called with mu held.
+func (r *Registry) publish(now time.Time) {
+	list := make([]Member, 0, len(r.records))
+	for _, rec := range r.records {
+		r.settle(rec, now)
+		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Reason: rec.reason, Since: rec.since,
+			stopping: rec.drain.reason != "" && !rec.drain.byHand,
+			probed:   rec.runs() && rec.reach != reached,
+			trial:    rec.ejected.trial})
+	}
+	slices.SortFunc(list, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
+	})
+	old := r.current.Load()
+	next := &Snapshot{Version: old.Version + 1, Time: now, Members: list, superseded: make(chan struct{})}
+	next.services = r.compile(list)
+	next.routes, next.Conflicts = newRouteTable(next.services)
+	r.current.Store(next)
+	close(old.superseded) // after the store: who wakes up must find the new one
+}
+
+// settle derives the state of rec and logs a change of it.
+func (r *Registry) settle(rec *record, now time.Time) {
+	state, reason := rec.derive()
+	if state == rec.state && reason == rec.reason && !rec.since.IsZero() {
+		return
+	}
+	if state != rec.state || rec.since.IsZero() {
+		from := rec.state.String()
+		if rec.since.IsZero() {
+			from = "new"
+		}
+		r.log.Info("backend "+state.String(), "service", rec.entry.Service, "container", rec.entry.Name,
+			"id", short(rec.entry.ContainerID), "address", rec.backend.Address(), "was", from, "reason", reason)
+		rec.since = now
+	}
+	rec.state, rec.reason = state, reason
+}
+
+// compile groups the sorted members into services. It must be called with mu
+// held, for the standings.
+func (r *Registry) compile(list []Member) []*Service {
+	var services []*Service
+	for start := 0; start < len(list); {
+		end := start
+		for end < len(list) && list[end].Service == list[start].Service {
+			end++
+		}
+		name := list[start].Service
+		if r.standings[name] == nil {
+			r.standings[name] = &standing{balancer: newRoundRobin()}
+		}
+		services = append(services, newService(name, list[start:end:end], r.standings[name]))
+		start = end
+	}
+	if len(r.standings) > len(services) {
+		known := make(map[string]bool, len(services))
+		for _, s := range services {
+			known[s.Name] = true
+		}
+		for name := range r.standings {
+			if !known[name] {
+				delete(r.standings, name)
+			}
+		}
+	}
+	return services
+}

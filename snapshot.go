@@ -1,0 +1,130 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Snapshot is one consistent, immutable state of the registry. A request loads
+// it once and decides everything on it.
+type Snapshot struct {
+	Version   uint64 // only grows
+	Time      time.Time
+	Members   []Member // sorted by service, age, container ID
+	Conflicts []string // routes that two services claim, a sentence each
+
+	services   []*Service // sorted by name
+	routes     *routeTable
+	superseded chan struct{} // closed when a newer snapshot is stored
+}
+
+// Superseded is closed when a newer snapshot is there.
+func (s *Snapshot) Superseded() <-chan struct{} { return s.superseded }
+
+// Services returns the services, sorted by name. The slice is the snapshot's.
+func (s *Snapshot) Services() []*Service { return s.services }
+
+// Service returns the service of that name, or nil.
+func (s *Snapshot) Service(name string) *Service {
+	i, found := slices.BinarySearchFunc(s.services, name, func(s *Service, name string) int { return cmp.Compare(s.Name, name) })
+	if !found {
+		return nil
+	}
+	return s.services[i]
+}
+
+// Service is the pool of backends that serve one name, as one snapshot sees it.
+type Service struct {
+	Name    string
+	Members []Member // by age; the snapshot's
+	Lead    Member   // its spec's routes and settings count: the newest healthy member, or else the newest
+	Oldest  int64    // Unix seconds of the oldest container; decides contested routes
+
+	usable   []*Backend // where requests go: the healthy ones, or if there are none, the unhealthy ones
+	trials   []*Backend // ejected ones that may get one trial request
+	lastHope []*Backend // stopping, but perhaps still answering: better than a certain 503
+	*standing
+}
+
+// standing is what a service keeps from one snapshot to the next.
+type standing struct {
+	balancer Balancer
+	budget   budget
+}
+
+// newService must be given at least one member.
+func newService(name string, members []Member, standing *standing) *Service {
+	s := &Service{Name: name, Members: members, Oldest: members[0].Created, standing: standing}
+	s.usable = choose(members, func(m *Member) bool { return m.State == Healthy })
+	if len(s.usable) == 0 {
+		// A check can be wrong; a 503 is certain.
+		// Only a refused connection is as certain.
+		s.usable = choose(members, func(m *Member) bool { return m.State == Unhealthy && !m.probed })
+	} else {
+		s.trials = choose(members, func(m *Member) bool { return m.State == Unhealthy && m.trial && !m.probed })
+	}
+	s.lastHope = choose(members, func(m *Member) bool { return m.State == Draining && m.stopping && !m.probed })
+	s.Lead = slices.MaxFunc(members, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(lead(a.State), lead(b.State)), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
+	})
+	return s
+}
+
+func choose(members []Member, fits func(*Member) bool) []*Backend {
+	var backends []*Backend
+	for i := range members {
+		if fits(&members[i]) {
+			backends = append(backends, members[i].Backend)
+		}
+	}
+	return backends
+}
+
+// Pick returns a backend for a request, one that the exchange has not tried, or
+// nil if there is none. It neither locks nor allocates.
+func (s *Service) Pick(x *Exchange) *Backend {
+	for _, b := range s.trials {
+		if x.Replayable() && !x.Tried(b) && b.trying.CompareAndSwap(false, true) {
+			return b // if it fails, the request goes on to another one
+		}
+	}
+	return s.balancer.Pick(s.usable, x)
+}
+
+// lead ranks how well a state entitles a member to speak for its service: the
+// newest that works, so that a broken new version does not move the routes.
+func lead(s State) int {
+	switch s {
+	case Healthy:
+		return 2
+	case Unhealthy, Draining:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// String says how many of its backends are in which state, for logs and
+// answers: "3 backends: 2 healthy, 1 starting".
+func (s *Service) String() string {
+	counts := map[State]int{}
+	for _, m := range s.Members {
+		counts[m.State]++
+	}
+	text := fmt.Sprintf("%d backends:", len(s.Members))
+	if len(s.Members) == 1 {
+		text = "1 backend:"
+	}
+	separator := " "
+	for state := Healthy; ; state-- {
+		if n := counts[state]; n > 0 {
+			text += fmt.Sprintf("%s%d %s", separator, n, state)
+			separator = ", "
+		}
+		if state == Stopped {
+			return text
+		}
+	}
+}
