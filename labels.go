@@ -1,0 +1,346 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/docker"
+)
+
+// Verdict is what rollcall makes of one container: the services it is a
+// backend of, or the reason why it is none.
+type Verdict struct {
+	ContainerID string
+	Name        string
+	Used        bool
+	Reason      string   // one sentence: which rule made it so
+	Warnings    []string // a sentence each: what is wrong and what to do
+	Entries     []Entry  // one for each service; empty unless Used
+	Choices     []Choice // how each entry's port and address were chosen, index by index
+}
+
+// Choice tells how the port and the addresses of an entry were chosen.
+type Choice struct {
+	Port       uint16
+	PortWhy    string
+	Candidates []Candidate // best first
+	Skipped    []string    // addresses left out, with the reason
+}
+
+// Rules decide which containers are backends, and how they are reached where
+// no label says so. They come from the configuration and never change.
+type Rules struct {
+	Images  []string // containers of these images are backends without any label
+	Domain  string   // a service without a host answers to SERVICE.DOMAIN
+	Address AddressMode
+	Network string // preferred Docker network
+}
+
+const (
+	labelPrefix    = "rollcall."
+	labelEnable    = "rollcall.enable"
+	composeOneOff  = "com.docker.compose.oneoff"
+	composeService = "com.docker.compose.service"
+)
+
+// judge turns a container into a verdict. It is pure: it asks no one, and the
+// same container seen from the same place gets the same verdict.
+func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verdict {
+	verdict := Verdict{ContainerID: c.ID, Name: c.Name}
+	chosen, reason, warnings := r.choose(c, config)
+	verdict.Reason, verdict.Warnings = reason, warnings
+	if !chosen {
+		return verdict
+	}
+	all, warnings := readLabels(c.Labels)
+	verdict.Warnings = append(verdict.Warnings, warnings...)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		entry, choice, problem := r.entry(c, config, v, all[name], &verdict)
+		if problem != "" {
+			verdict.Warnings = append(verdict.Warnings, problem)
+			continue
+		}
+		verdict.Entries = append(verdict.Entries, entry)
+		verdict.Choices = append(verdict.Choices, choice)
+	}
+	verdict.Used = len(verdict.Entries) > 0
+	if !verdict.Used {
+		// The root cause is the verdict, not a remark beside it.
+		last := len(verdict.Warnings) - 1
+		verdict.Reason, verdict.Warnings = "not used: "+verdict.Warnings[last], verdict.Warnings[:last]
+	}
+	return verdict
+}
+
+// choose tells whether a container is to be a backend, and which rule says so.
+func (r *Rules) choose(c docker.Container, config docker.Config) (chosen bool, reason string, warnings []string) {
+	enable, asked := c.Labels[labelEnable]
+	enabled, err := parseBool(enable)
+	if asked && err != nil {
+		warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", labelEnable, enable, err))
+		asked = false
+	}
+	if asked && !enabled {
+		return false, "not used: its label " + labelEnable + "=false says so", warnings
+	}
+	if !asked && strings.EqualFold(c.Labels[composeOneOff], "true") {
+		return false, "not used: it is a one-off container of docker compose run; the label " + labelEnable + "=true would make it a backend", warnings
+	}
+	if asked {
+		return true, "used: its label " + labelEnable + "=true says so", warnings
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
+		if strings.HasPrefix(key, labelPrefix) && key != labelEnable {
+			return true, "used: it has the label " + key, warnings
+		}
+	}
+	image := reference(c, config)
+	for _, pattern := range r.Images {
+		if matchImage(image, pattern) {
+			return true, fmt.Sprintf("used: its image %s matches --image %s", image, pattern), warnings
+		}
+	}
+	return false, fmt.Sprintf("not used: it has no label that begins with %s, and its image %s matches no --image (%s)",
+		labelPrefix, image, strings.Join(r.Images, ", ")), warnings
+}
+
+// entry makes the entry for one service of a chosen container.
+func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l labels, verdict *Verdict) (entry Entry, choice Choice, problem string) {
+	image := reference(c, config)
+	entry = Entry{
+		Spec: Spec{
+			ContainerID: c.ID,
+			Image:       image,
+			Service:     cmp.Or(l.service, serviceName(c.Labels[composeService]), serviceName(imageName(image)), short(c.ID)),
+			Paths:       cmp.Or(l.paths, "/"),
+			Hosts:       l.hosts,
+			Priority:    l.priority,
+			Timeout:     cmp.Or(l.timeout, 60*time.Second),
+			Created:     c.Created.Unix(),
+		},
+		Name:   c.Name,
+		Engine: engineState(c),
+	}
+	if entry.Hosts == "" {
+		entry.Hosts = entry.Service + "." + r.Domain
+		entry.CatchAll = l.paths == "" && r.byImage(image)
+	}
+	port, why, warning := choosePort(c, config, l.port)
+	if warning != "" {
+		verdict.Warnings = append(verdict.Warnings, warning)
+	}
+	if port == 0 {
+		return entry, choice, "it exposes no TCP port: add EXPOSE to its image, or the label rollcall.port"
+	}
+	entry.Port = port
+	choice = Choice{Port: port, PortWhy: why}
+	if entry.Engine == EngineStopped {
+		return entry, choice, "" // known for its routes; it has no address
+	}
+	choice.Candidates, choice.Skipped = v.locate(c, port, r.Address, cmp.Or(l.network, r.Network))
+	if len(choice.Candidates) == 0 {
+		return entry, choice, unreachable(port, r.Address, choice.Skipped)
+	}
+	addrs := make([]string, len(choice.Candidates))
+	for i, candidate := range choice.Candidates {
+		addrs[i] = candidate.Addr.String()
+	}
+	entry.Candidates = Candidates(strings.Join(addrs, " "))
+	return entry, choice, ""
+}
+
+func unreachable(port uint16, mode AddressMode, skipped []string) string {
+	tried := "it has no address at all"
+	if len(skipped) > 0 {
+		tried = strings.Join(skipped, "; ")
+	}
+	return fmt.Sprintf("no address for port %d can be reached from here with --address %s (%s): put it on a network that rollcall is on, or publish the port",
+		port, mode, tried)
+}
+
+// byImage tells whether a container of that image would be chosen without any
+// label.
+func (r *Rules) byImage(image string) bool {
+	return slices.ContainsFunc(r.Images, func(pattern string) bool { return matchImage(image, pattern) })
+}
+
+// engineState takes the engine's word on a container.
+func engineState(c docker.Container) EngineState {
+	switch {
+	case c.State == "paused":
+		return EnginePaused
+	case c.State != "running":
+		return EngineStopped
+	case c.Health == "starting":
+		return EngineStarting
+	case c.Health == "unhealthy":
+		return EngineUnhealthy
+	}
+	return EngineRunning
+}
+
+// wellKnownPorts decide among several exposed ports, first to last.
+var wellKnownPorts = []uint16{80, 8080, 8000, 3000, 5000}
+
+// choosePort chooses the container port to send requests to. It returns 0 if
+// the container exposes none.
+func choosePort(c docker.Container, config docker.Config, label uint16) (port uint16, why, warning string) {
+	exposed, published := tcpPorts(c, config)
+	if label != 0 {
+		if len(exposed) > 0 && !slices.Contains(exposed, label) {
+			warning = fmt.Sprintf("label rollcall.port=%d names a port that the container does not expose (it exposes %s)", label, joinPorts(exposed))
+		}
+		return label, "the label rollcall.port", warning
+	}
+	switch {
+	case len(published) == 1:
+		return published[0], "the only published TCP port", ""
+	case len(exposed) == 1:
+		return exposed[0], "the only exposed TCP port", ""
+	case len(exposed) == 0:
+		return 0, "", ""
+	}
+	for _, known := range wellKnownPorts {
+		if slices.Contains(exposed, known) {
+			return known, fmt.Sprintf("the first well-known one of several exposed TCP ports (%s)", joinPorts(exposed)), ""
+		}
+	}
+	return exposed[0], "the lowest of several exposed TCP ports",
+		fmt.Sprintf("it exposes several TCP ports (%s) and %d is only a guess: say which with the label rollcall.port", joinPorts(exposed), exposed[0])
+}
+
+// tcpPorts returns a container's TCP ports, sorted: all that it exposes, and
+// those of them that are published.
+func tcpPorts(c docker.Container, config docker.Config) (exposed, published []uint16) {
+	for _, p := range slices.Concat(c.Ports, config.Exposed) {
+		if p.Proto != "tcp" {
+			continue
+		}
+		exposed = append(exposed, p.Private)
+		if p.Public != 0 {
+			published = append(published, p.Private)
+		}
+	}
+	slices.Sort(exposed)
+	slices.Sort(published)
+	return slices.Compact(exposed), slices.Compact(published)
+}
+
+func joinPorts(ports []uint16) string {
+	list := make([]string, len(ports))
+	for i, p := range ports {
+		list[i] = strconv.Itoa(int(p))
+	}
+	return strings.Join(list, ", ")
+}
+
+// labels are the rollcall labels that describe one service of a container;
+// zero values mean that no label says anything.
+type labels struct {
+	service  string
+	hosts    string
+	paths    string
+	port     uint16
+	network  string
+	priority int
+	timeout  time.Duration
+}
+
+// labelKeys reads each key's value. A reader's error says what is accepted.
+var labelKeys = map[string]func(l *labels, value string) error{
+	"enable":   func(*labels, string) error { return nil }, // read by choose
+	"service":  func(l *labels, value string) (err error) { l.service, err = parseService(value); return err },
+	"host":     func(l *labels, value string) (err error) { l.hosts, err = parseHosts(value); return err },
+	"path":     func(l *labels, value string) (err error) { l.paths, err = parsePaths(value); return err },
+	"port":     func(l *labels, value string) (err error) { l.port, err = parsePort(value); return err },
+	"network":  func(l *labels, value string) error { l.network = value; return nil },
+	"priority": func(l *labels, value string) (err error) { l.priority, err = parsePriority(value); return err },
+	"timeout":  func(l *labels, value string) (err error) { l.timeout, err = parseTimeout(value); return err },
+}
+
+// readLabels reads the labels rollcall.KEY, which describe the container's only
+// service, and rollcall.NAME.KEY, which describe the service NAME. What can't be
+// read is a warning; the rest counts. The result has at least one service.
+func readLabels(all map[string]string) (services map[string]labels, warnings []string) {
+	plain := labels{}
+	services = map[string]labels{}
+	plainUsed := false
+	for _, label := range slices.Sorted(maps.Keys(all)) {
+		rest, ours := strings.CutPrefix(label, labelPrefix)
+		if !ours {
+			continue
+		}
+		l, name, key := &plain, "", rest
+		if first, last, dotted := strings.Cut(rest, "."); dotted && labelKeys[rest] == nil {
+			named := services[first]
+			named.service = first
+			l, name, key = &named, first, last
+		}
+		read := labelKeys[key]
+		if read == nil || name != "" && (key == "service" || key == "enable") {
+			warnings = append(warnings, unknownLabel(label, name, key))
+			continue
+		}
+		if err := read(l, strings.TrimSpace(all[label])); err != nil {
+			warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", label, all[label], err))
+			continue
+		}
+		if name != "" {
+			services[name] = *l
+		} else if key != "enable" {
+			plainUsed = true
+		}
+	}
+	if plainUsed || len(services) == 0 {
+		services[plain.service] = plain
+	}
+	return services, warnings
+}
+
+func unknownLabel(label, name, key string) string {
+	prefix := labelPrefix
+	if name != "" {
+		prefix += name + "."
+	}
+	if near := nearest(key, slices.Sorted(maps.Keys(labelKeys))); near != "" {
+		return fmt.Sprintf("label %s is not known; did you mean %s%s?", label, prefix, near)
+	}
+	return fmt.Sprintf("label %s is not known; known are %s", label, strings.Join(slices.Sorted(maps.Keys(labelKeys)), ", "))
+}
+
+// nearest returns the word that is a typing error away from s, "" if none is.
+func nearest(s string, words []string) string {
+	best, least := "", 3 // more than two edits is another word
+	for _, word := range words {
+		if d := editDistance(s, word); d < least && d < len(word) {
+			best, least = word, d
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's, in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

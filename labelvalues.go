@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The values of labels. Each parser's error says what is accepted; the caller
+// names the label and the value.
+
+func parseBool(value string) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(value)) {
+	case "true", "1", "yes", "on":
+		return true, nil
+	case "false", "0", "no", "off":
+		return false, nil
+	}
+	return false, fmt.Errorf("it must be true or false")
+}
+
+func parsePort(value string) (uint16, error) {
+	port, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || port == 0 {
+		return 0, fmt.Errorf("a port is a number from 1 to 65535")
+	}
+	return uint16(port), nil
+}
+
+func parsePriority(value string) (int, error) {
+	priority, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, fmt.Errorf("a priority is a whole number; the larger wins")
+	}
+	return priority, nil
+}
+
+func parseTimeout(value string) (time.Duration, error) {
+	timeout, err := time.ParseDuration(value)
+	if err != nil || timeout <= 0 {
+		return 0, fmt.Errorf("a timeout is a duration such as 500ms, 30s or 2m")
+	}
+	return timeout, nil
+}
+
+// parseService takes what can stand in a host name, so that SERVICE.DOMAIN is
+// one.
+func parseService(value string) (string, error) {
+	if value == "" || serviceName(value) != value {
+		return "", fmt.Errorf("a service name is made of a-z, 0-9, - and _; this would be %q", serviceName(value))
+	}
+	return value, nil
+}
+
+// serviceName turns a word into a service name: lower case, other characters
+// become "-".
+func serviceName(word string) string {
+	name := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, word)
+	return strings.Trim(name, "-")
+}
+
+// parseHosts takes a comma list of host patterns and gives it back in the form
+// that routes are compared in.
+func parseHosts(value string) (string, error) {
+	hosts := splitList(value)
+	if len(hosts) == 0 {
+		return "", fmt.Errorf("a host is a name such as shop.example.com, *.example.com or *")
+	}
+	for i, host := range hosts {
+		host = normalHost(host)
+		if !validHost(host) {
+			return "", fmt.Errorf("%q can't be a host; a host is a name such as shop.example.com, *.example.com or *", hosts[i])
+		}
+		hosts[i] = host
+	}
+	return strings.Join(hosts, ","), nil
+}
+
+func validHost(host string) bool {
+	if host == "*" {
+		return true
+	}
+	name := strings.TrimPrefix(host, "*.")
+	if name == "" || len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > 63 {
+			return false
+		}
+		for i := range len(label) {
+			c := label[i]
+			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != ':' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// parsePaths takes a comma list of path prefixes and gives it back in the form
+// that routes are compared in.
+func parsePaths(value string) (string, error) {
+	paths := splitList(value)
+	if len(paths) == 0 {
+		return "", fmt.Errorf("a path is a prefix such as / or /api")
+	}
+	for i, path := range paths {
+		if path[0] != '/' || strings.ContainsAny(path, "?#* ") {
+			return "", fmt.Errorf("%q can't be a path prefix; it begins with / and has no ?, #, * or blank, such as /api", path)
+		}
+		path = normalPath(path)
+		if path != "/" {
+			path = strings.TrimRight(path, "/")
+		}
+		paths[i] = path
+	}
+	return strings.Join(paths, ","), nil
+}
