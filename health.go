@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Health follows the registry's snapshots and finds out by connecting which
+// backends are ready, and at which of their candidate addresses.
+type Health struct {
+	registry *Registry
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
+	probes   map[*Backend]*probe // running; owned by Run
+}
+
+// probe is a goroutine that tries a backend until a connection succeeds.
+type probe struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// NewHealth returns a Health that checks the registry's backends once Run is
+// called.
+func NewHealth(registry *Registry) *Health {
+	return &Health{registry: registry, dial: (&net.Dialer{}).DialContext, probes: map[*Backend]*probe{}}
+}
+
+// Run follows the snapshots until ctx is done, and returns when all its probes
+// have ended.
+func (h *Health) Run(ctx context.Context) error {
+	defer h.follow(ctx, nil)
+	for {
+		snapshot := h.registry.Snapshot()
+		h.follow(ctx, snapshot.Members)
+		wait, stop := until(h.registry.NextExpiry())
+		select {
+		case <-ctx.Done():
+			stop()
+			return nil
+		case <-snapshot.Superseded():
+		case <-wait:
+			h.registry.Expire()
+		}
+		stop()
+	}
+}
+
+// until returns a channel that is ready at t, never for the zero time.
+func until(t time.Time) (ready <-chan time.Time, stop func()) {
+	if t.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(time.Until(t))
+	return timer.C, func() { timer.Stop() }
+}
+
+// follow makes the running probes those that members need: starts the new, and
+// ends and waits for those that are no longer needed.
+func (h *Health) follow(ctx context.Context, members []Member) {
+	needed := map[*Backend]bool{}
+	for _, m := range members {
+		if m.probed {
+			needed[m.Backend] = true
+		}
+	}
+	for b, p := range h.probes {
+		if !needed[b] {
+			p.cancel()
+			<-p.done
+			delete(h.probes, b)
+		}
+	}
+	for b := range needed {
+		if h.probes[b] == nil {
+			ctx, cancel := context.WithCancel(ctx)
+			p := &probe{cancel, make(chan struct{})}
+			h.probes[b] = p
+			go func() {
+				defer close(p.done)
+				h.probe(ctx, b)
+			}()
+		}
+	}
+}
+
+// How often a backend is tried that no connection reaches. A connection to a
+// port on which nothing listens costs some ten microseconds, so a backend that
+// starts is in rotation within one beginPause of listening; one that stays away
+// is tried less and less.
+const (
+	beginPause  = 20 * time.Millisecond
+	longPause   = time.Second
+	patience    = 30 * time.Second // how long beginPause is kept up
+	dialTimeout = 2 * time.Second
+)
+
+// probe tries b until a connection succeeds or ctx is done.
+func (h *Health) probe(ctx context.Context, b *Backend) {
+	began := time.Now()
+	pause := beginPause
+	for {
+		addr, err := h.connect(ctx, b.Candidates.All())
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			h.registry.Connected(b, addr.String())
+			return
+		}
+		h.registry.Unreachable(b, reasonOf(err))
+		sleep(ctx, pause)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > patience {
+			pause = min(pause*3/2, longPause)
+		}
+	}
+}
+
+// connect tries the addresses and returns the first in their order that
+// answers. A later one gets its turn when those before it have failed, or have
+// been silent for headStart.
+func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort) (netip.AddrPort, error) {
+	const headStart = 150 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	defer cancel()
+
+	type result struct {
+		addr netip.AddrPort
+		err  error
+	}
+	results := make(chan result, len(addrs))
+	firstErr, failed := errors.New("it has no address"), 0
+	for i := 0; failed < len(addrs); {
+		var next <-chan time.Time
+		stop := func() {}
+		if i < len(addrs) && failed == i { // all before it have failed
+			addr := addrs[i]
+			tries.Go(func() { results <- result{addr, h.try(ctx, addr)} })
+			i++
+		}
+		if i < len(addrs) {
+			next, stop = until(time.Now().Add(headStart))
+		}
+		select {
+		case r := <-results:
+			if r.err == nil {
+				stop()
+				return r.addr, nil
+			}
+			if failed == 0 {
+				firstErr = r.err
+			}
+			failed++
+		case <-next:
+			addr := addrs[i]
+			tries.Go(func() { results <- result{addr, h.try(ctx, addr)} })
+			i++
+		}
+		stop()
+	}
+	return netip.AddrPort{}, firstErr
+}
+
+// try connects once. Docker's userland proxy accepts on a published port before
+// the container listens, and closes at once: a connection that ends by itself
+// is no sign of life. An HTTP server waits for a request.
+func (h *Health) try(ctx context.Context, addr netip.AddrPort) error {
+	conn, err := h.dial(ctx, "tcp", addr.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	conn.SetReadDeadline(time.Now().Add(closeWatch))
+	var one [1]byte
+	if _, err = conn.Read(one[:]); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return ctx.Err()
+	}
+	return errClosedAtOnce
+}
+
+// closeWatch is how long a connection is watched for being closed again: the
+// userland proxy does so as soon as its own connection is refused.
+const closeWatch = 10 * time.Millisecond
+
+var errClosedAtOnce = errors.New("it accepts connections and closes them at once")
+
+// reasonOf says in a few words why a connection failed; the address stands
+// beside it in logs and tables.
+func reasonOf(err error) string {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		return "no route to host"
+	case errors.Is(err, syscall.ENETUNREACH):
+		return "network unreachable"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF):
+		return "connection reset"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return err.Error()
+}

@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+
+	"rollcall/internal/docker"
+)
+
+// Engine is what a registrar needs of a Docker Engine: *docker.Client.
+type Engine interface {
+	Host() string
+	Local() bool
+	HostIP(ctx context.Context) (netip.Addr, error)
+	List(ctx context.Context) ([]docker.Container, error)
+	Inspect(ctx context.Context, id string) (docker.Config, error)
+	Forget(keep func(id string) bool)
+	Watch(ctx context.Context, on func(docker.Event)) error
+}
+
+// Registrar calls the roll: it polls an engine's containers and tells the
+// registry what runs (third-party registration). The poll is the truth; events
+// only make it come sooner, and say at once what a list does not show: that a
+// container was told to stop. While the engine does not answer, the last roll
+// stays.
+type Registrar struct {
+	engine   Engine
+	registry *Registry
+	rules    Rules
+	interval time.Duration // between two polls
+	log      *slog.Logger
+	wake     chan struct{} // holds one wish for a poll before the tick
+
+	roll atomic.Pointer[Roll] // never nil
+
+	told   map[string]string      // the warnings logged last, by container ID; owned by poll
+	window func() []hostInterface // rollcall's own addresses
+}
+
+// Roll is what the last polls brought.
+type Roll struct {
+	Engine   string    // its endpoint
+	At       time.Time // of the last good poll; zero before the first
+	Verdicts []Verdict // of that poll, in the engine's order
+	Err      error     // why the last poll failed, nil if it was good
+	Since    time.Time // when Err began or ended
+}
+
+// NewRegistrar returns a registrar that polls engine each interval once Run is
+// called.
+func NewRegistrar(engine Engine, registry *Registry, rules Rules, interval time.Duration, log *slog.Logger) *Registrar {
+	r := &Registrar{
+		engine:   engine,
+		registry: registry,
+		rules:    rules,
+		interval: interval,
+		log:      log.With("engine", engine.Host()),
+		wake:     make(chan struct{}, 1),
+		told:     map[string]string{},
+	}
+	r.window = func() []hostInterface {
+		interfaces, err := hostInterfaces()
+		if err != nil {
+			r.log.Warn(err.Error())
+		}
+		return interfaces
+	}
+	r.roll.Store(&Roll{Engine: engine.Host()})
+	return r
+}
+
+// Roll returns what the last polls brought. It is never nil and never changes.
+func (r *Registrar) Roll() *Roll { return r.roll.Load() }
+
+// settleTime bounds how often events cause polls: a burst of them (compose up)
+// ends in a few polls, and a single one is answered at once.
+const settleTime = 20 * time.Millisecond
+
+// Run polls at each tick and after each event until ctx is done. A poll that
+// takes longer than the interval delays the next one; they never pile up.
+func (r *Registrar) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(ctx) })
+	defer watching.Wait()
+
+	tick := time.NewTicker(r.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			r.poll(ctx)
+		case <-r.wake:
+			r.poll(ctx)
+			sleep(ctx, settleTime)
+		}
+	}
+}
+
+// poll calls the roll once. An error changes nothing but Roll().Err.
+func (r *Registrar) poll(ctx context.Context) error {
+	roll, err := callRoll(ctx, r.engine, &r.rules, r.window())
+	if ctx.Err() != nil {
+		return ctx.Err() // the end of rollcall says nothing about the engine
+	}
+	last := r.Roll()
+	now := time.Now()
+	if err != nil {
+		if last.Err == nil || last.Err.Error() != err.Error() {
+			r.log.Error("engine does not answer, the last roll stays", "error", err, "backends", r.registry.Len())
+		}
+		failed := &Roll{Engine: last.Engine, At: last.At, Verdicts: last.Verdicts, Err: err, Since: last.Since}
+		if last.Err == nil {
+			failed.Since = now
+		}
+		r.roll.Store(failed)
+		return err
+	}
+	next := &Roll{Engine: last.Engine, At: now, Verdicts: roll, Since: last.Since}
+	switch {
+	case last.Err != nil:
+		next.Since = now
+		r.log.Info("engine answers again", "after", now.Sub(last.Since).Round(time.Millisecond), "containers", len(roll))
+	case last.At.IsZero():
+		next.Since = now
+		r.log.Info("engine answers", "containers", len(roll))
+	}
+	r.tell(roll)
+	var entries []Entry
+	for _, v := range roll {
+		entries = append(entries, v.Entries...)
+	}
+	r.registry.Replace(r.engine.Host(), entries)
+	r.roll.Store(next)
+	return nil
+}
+
+// callRoll asks an engine for all its containers, and judges each.
+func callRoll(ctx context.Context, engine Engine, rules *Rules, interfaces []hostInterface) ([]Verdict, error) {
+	containers, err := engine.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var engineIP netip.Addr
+	if !engine.Local() {
+		if engineIP, err = engine.HostIP(ctx); err != nil {
+			return nil, err
+		}
+	}
+	vantage := newVantage(containers, interfaces, engine.Local(), engineIP)
+	verdicts := make([]Verdict, 0, len(containers))
+	for _, c := range containers {
+		var config docker.Config
+		if rules.needsConfig(c) {
+			config, err = engine.Inspect(ctx, c.ID)
+			if cerrdefs.IsNotFound(err) {
+				continue // removed since it was listed
+			}
+			if err != nil {
+				return nil, fmt.Errorf("container %s: %w", c.Name, err)
+			}
+		}
+		verdicts = append(verdicts, rules.judge(c, config, vantage))
+	}
+	engine.Forget(func(id string) bool { _, known := vantage.containers[id]; return known })
+	return verdicts, nil
+}
+
+// needsConfig tells whether the list alone can't settle a verdict. Of most
+// containers of a host rollcall never asks more than the list.
+func (r *Rules) needsConfig(c docker.Container) bool {
+	if looksLikeID(c.Image) {
+		return true
+	}
+	chosen, _, _ := r.choose(c, docker.Config{})
+	return chosen
+}
+
+// tell logs each container's warnings when they change, not at each poll.
+func (r *Registrar) tell(verdicts []Verdict) {
+	present := make(map[string]bool, len(verdicts))
+	for _, v := range verdicts {
+		present[v.ContainerID] = true
+		text := v.Reason + "\n" + strings.Join(v.Warnings, "\n")
+		if r.told[v.ContainerID] == text {
+			continue
+		}
+		r.told[v.ContainerID] = text
+		r.log.Debug("container "+v.Reason, "container", v.Name, "id", short(v.ContainerID))
+		for _, warning := range v.Warnings {
+			r.log.Warn(warning, "container", v.Name, "id", short(v.ContainerID))
+		}
+	}
+	for id := range r.told {
+		if !present[id] {
+			delete(r.told, id)
+		}
+	}
+}
+
+// watch keeps an event stream open until ctx is done. The ticks go on without
+// one, so its loss is only a matter of speed.
+func (r *Registrar) watch(ctx context.Context) {
+	const first, longest = 100 * time.Millisecond, 5 * time.Second
+	backoff := first
+	for ctx.Err() == nil {
+		opened := time.Now()
+		err := r.engine.Watch(ctx, r.on)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(opened) > longest {
+			backoff = first
+		}
+		r.log.Debug("event stream ended, polls go on", "error", err, "again_in", backoff)
+		sleep(ctx, backoff)
+		backoff = min(2*backoff, longest)
+		r.Wake() // what happened meanwhile no event will tell
+	}
+}
+
+// Wake makes the next poll come at once. Wishes that come before it are one.
+func (r *Registrar) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// on takes one event.
+func (r *Registrar) on(e docker.Event) {
+	if e.Type == "container" || slices.Contains([]string{"connect", "disconnect"}, e.Action) {
+		r.Wake()
+	}
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// Ready tells whether a first poll has succeeded; if not, why.
+func (r *Registrar) Ready() error {
+	roll := r.Roll()
+	switch {
+	case !roll.At.IsZero():
+		return nil
+	case roll.Err != nil:
+		return roll.Err
+	}
+	return errors.New("the engine has not been asked yet")
+}
