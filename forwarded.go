@@ -1,0 +1,66 @@
+package main
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// ForwardedRules decide what a backend is told of where a request came from.
+// Its zero value trusts no one.
+type ForwardedRules struct {
+	Trusted []netip.Prefix // peers whose own X-Forwarded-* and Forwarded fields are believed
+}
+
+// set sets X-Forwarded-For, -Proto and -Host in header, the one that goes to
+// the backend, from the connection that r came on. What a peer that is not
+// trusted says about that in any field is dropped: header must be without
+// Forwarded and those three already, as httputil.ReverseProxy leaves it.
+func (f *ForwardedRules) set(header http.Header, r *http.Request) {
+	peer := peerAddr(r.RemoteAddr)
+	forwardedFor, proto, host := peer.String(), "http", r.Host
+	if r.TLS != nil {
+		proto = "https"
+	}
+	if f.trusts(peer) {
+		if prior := r.Header["X-Forwarded-For"]; len(prior) > 0 {
+			forwardedFor = strings.Join(prior, ", ") + ", " + forwardedFor
+		}
+		proto = first(r.Header["X-Forwarded-Proto"], proto)
+		host = first(r.Header["X-Forwarded-Host"], host)
+		if prior := r.Header["Forwarded"]; len(prior) > 0 {
+			header["Forwarded"] = prior
+		}
+	} else {
+		for name := range header {
+			if strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip" {
+				delete(header, name)
+			}
+		}
+	}
+	values := [3]string{forwardedFor, proto, host}
+	header["X-Forwarded-For"] = values[0:1:1]
+	header["X-Forwarded-Proto"] = values[1:2:2]
+	header["X-Forwarded-Host"] = values[2:3:3]
+}
+
+func (f *ForwardedRules) trusts(peer netip.Addr) bool {
+	return slices.ContainsFunc(f.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
+}
+
+// peerAddr is the address of a peer that net/http names "IP:port".
+func peerAddr(remote string) netip.Addr {
+	addr, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{} // not a TCP connection; prints as "invalid IP"
+	}
+	return addr.Addr().Unmap().WithZone("")
+}
+
+func first(values []string, otherwise string) string {
+	if len(values) > 0 {
+		return values[0]
+	}
+	return otherwise
+}

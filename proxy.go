@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/internal/http1"
+)
+
+// Proxy sends each request to a backend of the service whose route matches it:
+// snapshot → route → backend → httputil.ReverseProxy.
+type Proxy struct {
+	registry  *Registry
+	patience  Patience
+	forwarded ForwardedRules
+	log       *slog.Logger
+	errorLog  *log.Logger // for what httputil and net/http have to say; debug level
+	forwards  sync.Pool   // of *forward
+	upgraded  sync.WaitGroup
+}
+
+// NewProxy returns the proxy for a registry's services. hold is how long a
+// request for a known service waits for a first usable backend.
+func NewProxy(registry *Registry, hold time.Duration, forwarded ForwardedRules, log *slog.Logger) *Proxy {
+	p := &Proxy{registry: registry, forwarded: forwarded, log: log, errorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	p.patience.Hold, p.patience.Limit = hold, maxHeld
+	p.forwards.New = func() any { return newForward(p) }
+	return p
+}
+
+// maxHeld bounds the requests that wait for a backend at one time: each costs
+// a connection and some 20 KiB.
+const maxHeld = 8192
+
+// ServeHTTP answers one request. It loads the snapshot once and decides
+// everything on it; only a request that must wait looks at a newer one.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect || r.URL.Path == "" && r.URL.Opaque != "" {
+		answerBadRequest.write(w, r)
+		return
+	}
+	snapshot := p.registry.Snapshot()
+	if len(snapshot.Members) == 0 {
+		answerEmpty.write(w, r)
+		return
+	}
+	route := snapshot.Route(r.Host, r.URL.Path)
+	if route == nil {
+		answerNoRoute.write(w, r)
+		return
+	}
+	if len(r.Header["Upgrade"]) > 0 {
+		// The server does not wait for a connection that was taken from it.
+		p.upgraded.Add(1)
+		defer p.upgraded.Done()
+	}
+	f := p.forwards.Get().(*forward)
+	f.serve(w, r, snapshot, route)
+}
+
+// forward is one request's passage: the Exchange that decides where it goes,
+// and an httputil.ReverseProxy that carries it there. They are made together
+// and used again, so that a request needs no closure and no context value to
+// find its own state.
+type forward struct {
+	proxy *Proxy
+	Exchange
+	carrier httputil.ReverseProxy
+	body    replayBody
+}
+
+func newForward(p *Proxy) *forward {
+	f := &forward{proxy: p}
+	f.carrier = httputil.ReverseProxy{
+		Rewrite:      f.rewrite,
+		Transport:    f,
+		ErrorHandler: f.fail,
+		ErrorLog:     p.errorLog,
+		BufferPool:   copyBuffers,
+	}
+	return f
+}
+
+func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
+	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, isIdempotent(r.Method))
+	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
+		f.finish()
+		f.body = replayBody{}
+		f.proxy.forwards.Put(f)
+	}()
+	// A response without a Content-Type stays without: net/http would guess one.
+	w.Header()["Content-Type"] = nil
+	f.carrier.ServeHTTP(w, r)
+}
+
+// isIdempotent follows RFC 9110, section 9.2.2.
+func isIdempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+// rewrite makes the request that the backend gets: the client's own, byte for
+// byte in path and query, with forwarding fields that can be believed.
+func (f *forward) rewrite(pr *httputil.ProxyRequest) {
+	out := pr.Out
+	out.URL.Scheme, out.URL.Host = "http", pr.In.Host
+	// Not url.URL's idea of the path, which escapes anew what it finds odd, and
+	// not httputil's of the query, which drops what it can't parse.
+	path, query, hasQuery := strings.Cut(rawTarget(pr.In), "?")
+	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
+	f.proxy.forwarded.set(out.Header, pr.In)
+	if f.idempotent && out.Body != nil && out.Body != http.NoBody {
+		f.body.start(out.Body)
+		out.Body = &f.body
+	}
+}
+
+// rawTarget returns path and query as the client sent them.
+func rawTarget(r *http.Request) string {
+	target := r.RequestURI
+	if _, rest, absolute := strings.Cut(target, "://"); absolute && target[0] != '/' {
+		slash := strings.IndexAny(rest, "/?")
+		switch {
+		case slash < 0:
+			return "/"
+		case rest[slash] == '?':
+			return "/" + rest[slash:]
+		}
+		return rest[slash:]
+	}
+	return target
+}
+
+// RoundTrip sends the request to one backend after another, until one answers
+// or none is left that it may go to.
+func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
+	for {
+		backend, err := f.Next(req.Context())
+		if err != nil {
+			return nil, err
+		}
+		res, err := backend.RoundTrip(req)
+		if err == nil {
+			f.Answered()
+			return res, nil
+		}
+		var failure *http1.Error
+		if !errors.As(err, &failure) || !f.Failed(failure, f.bodyLost(failure)) {
+			return nil, err
+		}
+		f.body.rewind()
+	}
+}
+
+// bodyLost tells whether the request's body can't be sent from its beginning
+// again.
+func (f *forward) bodyLost(failure *http1.Error) bool {
+	return failure.BodyTaken && (failure.BodyBusy || !f.body.whole())
+}
+
+// fail answers a request that no backend answered.
+func (f *forward) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		return // there is no one to answer
+	}
+	var failure *http1.Error
+	switch {
+	case errors.Is(err, errNoBackend), errors.Is(err, errHoldFull):
+		answerNoBackend.write(w, r)
+	case !errors.As(err, &failure):
+		// httputil's own checks of an upgrade
+		answerBackendFailed.write(w, r)
+	case failure.Kind == http1.Timeout:
+		answerBackendTimeout.write(w, r)
+	case failure.Kind == http1.Refused, failure.Kind == http1.Body:
+		answerBadRequest.write(w, r)
+	default:
+		answerBackendFailed.write(w, r)
+	}
+	f.proxy.log.Debug("request failed", "service", f.service.Name, "method", r.Method, "host", r.Host, "path", r.URL.Path, "error", err)
+}
+
+// replayBody keeps what was read of a request's body, up to replayLimit, so
+// that the request can be sent again.
+type replayBody struct {
+	source   io.ReadCloser // nil: there is none
+	kept     bytes.Buffer
+	position int  // of the next Read in kept
+	over     bool // more than replayLimit was read
+}
+
+// replayLimit is the size in bytes up to which a body can be sent again. Larger
+// uploads are mostly POSTs, which can't be anyway.
+const replayLimit = 64 << 10
+
+func (b *replayBody) start(source io.ReadCloser) { *b = replayBody{source: source} }
+
+// whole tells whether everything that was read is kept.
+func (b *replayBody) whole() bool { return b.source != nil && !b.over }
+
+func (b *replayBody) rewind() { b.position = 0 }
+
+func (b *replayBody) Read(p []byte) (int, error) {
+	if kept := b.kept.Bytes()[min(b.position, b.kept.Len()):]; len(kept) > 0 && !b.over {
+		n := copy(p, kept)
+		b.position += n
+		return n, nil
+	}
+	n, err := b.source.Read(p)
+	if !b.over {
+		if b.kept.Len()+n > replayLimit {
+			b.over = true
+			b.kept = bytes.Buffer{}
+		} else {
+			b.kept.Write(p[:n])
+			b.position += n
+		}
+	}
+	return n, err
+}
+
+func (b *replayBody) Close() error { return b.source.Close() }
+
+// copyBuffers are the buffers that response bodies pass through.
+var copyBuffers = &bufferPool{}
+
+const copyBufferSize = 32 << 10
+
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) Get() []byte {
+	if b, ok := p.pool.Get().(*[copyBufferSize]byte); ok {
+		return b[:]
+	}
+	return make([]byte, copyBufferSize)
+}
+
+func (p *bufferPool) Put(b []byte) { p.pool.Put((*[copyBufferSize]byte)(b)) }
