@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"rollcall/internal/docker"
+)
+
+// Run is the daemon: it opens the listeners, so that an address in use fails
+// before anything runs, polls once, and then runs everything until ctx is done
+// and the requests in flight have ended.
+func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	log := c.logger(std.Err)
+	engine, err := docker.New(docker.Options{Host: c.DockerHost})
+	if err != nil {
+		return errUsage{err}
+	}
+	defer engine.Close()
+	front, err := listen("--listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+
+	registry := NewRegistry(log)
+	registrar := NewRegistrar(engine, registry, c.rules(), time.Duration(c.Interval), log)
+	health := NewHealth(registry)
+	forwarded := ForwardedRules{}
+	for _, trusted := range c.TrustedProxies {
+		forwarded.Trusted = append(forwarded.Trusted, netip.Prefix(trusted))
+	}
+	proxy := NewProxy(registry, time.Duration(c.Hold), forwarded, log)
+	var admin *Admin
+	var back net.Listener
+	if c.Admin != adminOff {
+		if back, err = listen("--admin", c.Admin); err != nil {
+			return err
+		}
+		defer back.Close()
+		admin = NewAdmin(registrar)
+	}
+	log.Info("rollcall serves", "version", version(), "listen", front.Addr().String(), "admin", string(c.Admin), "engine", engine.Host())
+	registrar.poll(ctx) // bounded by the client's own deadline; a failure is logged and kept
+
+	// Discovery goes on while requests are still in flight: work ends after them.
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	group, stopping := errgroup.WithContext(ctx)
+	group.Go(func() error { return registrar.Run(work) })
+	group.Go(func() error { return health.Run(work) })
+	if admin != nil {
+		server := &Server{Handler: admin, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
+		group.Go(func() error { return server.Run(work) })
+	}
+	server := &Server{Handler: proxy, Listener: front, Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
+	server.OnStop = func() {
+		if admin != nil {
+			admin.Leave() // first: whoever sends requests here should learn of it
+		}
+		log.Info("rollcall stops, requests in flight go on", "at_most", time.Duration(c.Drain))
+	}
+	group.Go(func() error {
+		defer endWork()
+		return server.Run(stopping)
+	})
+	err = group.Wait()
+	log.Info("rollcall ends")
+	return err
+}
+
+// listen opens a TCP listener, and names the flag if it can't.
+func listen(flag string, addr listenAddr) (net.Listener, error) {
+	listener, err := net.Listen("tcp", string(addr))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: %s is in use by another program; stop that one, or choose another address", flag, addr)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: no permission to listen on %s; ports below 1024 may need root, choose a higher one", flag, addr)
+	case err != nil:
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", flag, addr, err)
+	}
+	return listener, nil
+}
