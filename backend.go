@@ -20,14 +20,24 @@ type Spec struct {
 	ContainerID string
 	Image       string // the reference the container was created from
 	Service     string
-	Port        uint16     // container port
-	Candidates  Candidates // where it may be reached, best first; empty while it is not running
-	Hosts       string     // comma list of host patterns; "" when only CatchAll claims
-	Paths       string     // comma list of path prefixes
-	CatchAll    bool       // answers to hosts that nobody else claims (chosen by image, no host or path label)
-	Priority    int        // beats specificity
-	Timeout     time.Duration
-	Created     int64 // Unix seconds; the older service wins a contested route
+	Port        uint16        // container port
+	Candidates  Candidates    // where it may be reached, best first; empty while it is not running
+	Hosts       string        // comma list of host patterns; "" when only CatchAll claims
+	Paths       string        // comma list of path prefixes
+	CatchAll    bool          // answers to hosts that nobody else claims (chosen by image, no host or path label)
+	Priority    int           // beats specificity
+	Timeout     time.Duration // to wait for a response head
+	Check       HealthCheck   // active check; zero: none
+	Created     int64         // Unix seconds; the older service wins a contested route
+}
+
+// HealthCheck is an active HTTP check of a backend. Its zero value is none.
+type HealthCheck struct {
+	Path      string // with query, begins with a slash
+	Interval  time.Duration
+	Timeout   time.Duration
+	StatusMin int // the range of status codes that pass
+	StatusMax int
 }
 
 // Candidates lists addresses, best first, as "IP:port IP:port". It is a string
@@ -113,6 +123,7 @@ type Backend struct {
 	failures atomic.Uint64 // attempts that ended without a response head
 	streak   atomic.Int32  // failures since the last response head
 	trying   atomic.Bool   // a trial request is under way, see Service.Pick
+	conns    connSet       // open connections to it, idle and busy
 	life     atomic.Uint32 // grows each time it becomes reachable again: another try is worth it
 }
 
@@ -137,7 +148,8 @@ func (b *Backend) Address() string {
 // closing them.
 func (b *Backend) connect(addr string) {
 	b.disconnect()
-	b.upstream.Store(&upstream{addr, http1.NewPool(addr, &http1.Options{HeadTimeout: b.Timeout, DialTimeout: dialTimeout})})
+	options := &http1.Options{Dial: b.conns.dial, HeadTimeout: b.Timeout, DialTimeout: dialTimeout}
+	b.upstream.Store(&upstream{addr, http1.NewPool(addr, options)})
 }
 
 // disconnect closes the idle connections; busy ones end with their requests.
@@ -145,6 +157,12 @@ func (b *Backend) disconnect() {
 	if up := b.upstream.Load(); up != nil {
 		up.pool.Close()
 	}
+}
+
+// cut closes all connections, whatever is in flight on them.
+func (b *Backend) cut() {
+	b.disconnect()
+	b.conns.closeAll()
 }
 
 // RoundTrip sends a request to b, see http1.Pool.RoundTrip.

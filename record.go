@@ -14,6 +14,7 @@ type record struct {
 	reachReason string    // why reach is lost or not yet there
 	drain       drain     // zero when it is not draining
 	ejected     ejection  // zero when it is not ejected
+	checked     bool      // an active check has had a result since it (re)started
 	check       string    // what the active check found wrong, "" when it passes or there is none
 	state       State     // derived at the last publish
 	reason      string    //
@@ -33,7 +34,18 @@ const (
 type drain struct {
 	reason string    // "" when there is none
 	byHand bool      // until undone; else until the container stops or until passes
+	at     time.Time // of the event that announced the end, by the engine's clock
+	since  time.Time // when it began
 	until  time.Time // zero: no end
+	cut    bool      // what was in flight has had its time and was cut off
+}
+
+// cutAt returns when requests in flight have had limit; zero if it isn't due.
+func (d *drain) cutAt(limit time.Duration) time.Time {
+	if d.reason == "" || d.cut {
+		return time.Time{}
+	}
+	return d.since.Add(limit)
 }
 
 // ejection is what passive checks make of a backend that keeps failing.
@@ -85,6 +97,8 @@ func (rec *record) derive() (State, string) {
 		return Starting, "it has no address yet"
 	case rec.reach == unreached:
 		return Starting, "no connection to it has succeeded yet" + because(rec.reachReason)
+	case rec.entry.Check.Path != "" && !rec.checked && rec.reach == reached:
+		return Starting, "its health check " + rec.entry.Check.Path + " has not passed yet" + because(rec.check)
 	case rec.entry.Engine == EngineUnhealthy:
 		return Unhealthy, "its HEALTHCHECK fails"
 	case rec.reach == lost:
@@ -100,6 +114,16 @@ func (rec *record) derive() (State, string) {
 // runs tells whether there is a process that could be connected to.
 func (rec *record) runs() bool {
 	return rec.entry.Candidates != "" && rec.entry.Engine != EngineStopped && rec.entry.Engine != EnginePaused
+}
+
+// drainCut tells, once, that requests in flight have had limit to end.
+func (rec *record) drainCut(limit time.Duration, now time.Time) bool {
+	t := rec.drain.cutAt(limit)
+	if t.IsZero() || now.Before(t) {
+		return false
+	}
+	rec.drain.cut = true
+	return true
 }
 
 func because(reason string) string {

@@ -1,18 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	cerrdefs "github.com/containerd/errdefs"
 
 	"rollcall/internal/docker"
 )
@@ -24,6 +22,7 @@ type Engine interface {
 	HostIP(ctx context.Context) (netip.Addr, error)
 	List(ctx context.Context) ([]docker.Container, error)
 	Inspect(ctx context.Context, id string) (docker.Config, error)
+	StartedAt(ctx context.Context, id string) (time.Time, error)
 	Forget(keep func(id string) bool)
 	Watch(ctx context.Context, on func(docker.Event)) error
 }
@@ -39,7 +38,8 @@ type Registrar struct {
 	rules    Rules
 	interval time.Duration // between two polls
 	log      *slog.Logger
-	wake     chan struct{} // holds one wish for a poll before the tick
+	wake     chan struct{}                                      // holds one wish for a poll before the tick
+	polled   func(engine string, took time.Duration, err error) // counts polls; set before Run
 
 	roll atomic.Pointer[Roll] // never nil
 
@@ -67,6 +67,7 @@ func NewRegistrar(engine Engine, registry *Registry, rules Rules, interval time.
 		log:      log.With("engine", engine.Host()),
 		wake:     make(chan struct{}, 1),
 		told:     map[string]string{},
+		polled:   func(string, time.Duration, error) {},
 	}
 	r.window = func() []hostInterface {
 		interfaces, err := hostInterfaces()
@@ -110,12 +111,13 @@ func (r *Registrar) Run(ctx context.Context) error {
 
 // poll calls the roll once. An error changes nothing but Roll().Err.
 func (r *Registrar) poll(ctx context.Context) error {
+	began := time.Now()
 	roll, err := callRoll(ctx, r.engine, &r.rules, r.window())
 	if ctx.Err() != nil {
 		return ctx.Err() // the end of rollcall says nothing about the engine
 	}
-	last := r.Roll()
-	now := time.Now()
+	last, now := r.Roll(), time.Now()
+	r.polled(last.Engine, now.Sub(began), err)
 	if err != nil {
 		if last.Err == nil || last.Err.Error() != err.Error() {
 			r.log.Error("engine does not answer, the last roll stays", "error", err, "backends", r.registry.Len())
@@ -142,6 +144,7 @@ func (r *Registrar) poll(ctx context.Context) error {
 		entries = append(entries, v.Entries...)
 	}
 	r.registry.Replace(r.engine.Host(), entries)
+	r.confirmStopping(ctx)
 	r.roll.Store(next)
 	return nil
 }
@@ -164,7 +167,7 @@ func callRoll(ctx context.Context, engine Engine, rules *Rules, interfaces []hos
 		var config docker.Config
 		if rules.needsConfig(c) {
 			config, err = engine.Inspect(ctx, c.ID)
-			if cerrdefs.IsNotFound(err) {
+			if errors.Is(err, docker.ErrNotFound) {
 				continue // removed since it was listed
 			}
 			if err != nil {
@@ -216,7 +219,7 @@ func (r *Registrar) watch(ctx context.Context) {
 	backoff := first
 	for ctx.Err() == nil {
 		opened := time.Now()
-		err := r.engine.Watch(ctx, r.on)
+		err := r.engine.Watch(ctx, func(e docker.Event) { r.on(ctx, e) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -238,10 +241,65 @@ func (r *Registrar) Wake() {
 	}
 }
 
-// on takes one event.
-func (r *Registrar) on(e docker.Event) {
-	if e.Type == "container" || slices.Contains([]string{"connect", "disconnect"}, e.Action) {
-		r.Wake()
+// on takes one event. What it says is acted upon at once only where waiting for
+// the poll would cost requests; the poll that it causes is the truth.
+func (r *Registrar) on(ctx context.Context, e docker.Event) {
+	switch e.Action {
+	case "kill":
+		r.stopping(ctx, e)
+	case "die":
+		r.registry.Stopping(e.ID, "its process has ended", e.Time, time.Now().Add(confirmation))
+	case "start":
+		r.registry.Restarted(e.ID, e.Time)
+	case "destroy":
+		r.registry.Remove(e.ID)
+	}
+	r.Wake()
+}
+
+const (
+	// confirmation is how long an event counts that no poll confirms.
+	confirmation = 3 * time.Second
+	// engineStopTimeout is how long an engine waits between the stop signal and
+	// SIGKILL where nothing else was said; stopSlack is what it needs for that.
+	engineStopTimeout = 10 * time.Second
+	stopSlack         = 2 * time.Second
+)
+
+// stopping takes a kill event: the list will say "running" until the process
+// has ended, which may be long after it stopped to accept connections.
+func (r *Registrar) stopping(ctx context.Context, e docker.Event) {
+	if len(r.registry.Lookup(e.ID)) == 0 {
+		return
+	}
+	config, err := r.engine.Inspect(ctx, e.ID) // cached since the poll that found it
+	if err != nil || !endsContainer(e.Signal, config) {
+		return
+	}
+	timeout := config.StopTimeout
+	if timeout <= 0 {
+		timeout = engineStopTimeout
+	}
+	r.registry.Stopping(e.ID, "it was sent "+e.Signal+" and is stopping", e.Time, time.Now().Add(timeout+stopSlack))
+}
+
+// endsContainer tells whether a signal means the end of a container: its own
+// stop signal, and those that end nearly everything. Others, such as SIGHUP,
+// make a program reload, and it serves on.
+func endsContainer(signal string, config docker.Config) bool {
+	return signal == cmp.Or(config.StopSignal, "SIGTERM") || signal == "SIGTERM" || signal == "SIGKILL"
+}
+
+// confirmStopping asks for containers that were told to stop, and still run,
+// whether this is another life already: the events that said so may be lost.
+func (r *Registrar) confirmStopping(ctx context.Context) {
+	for _, m := range r.registry.List() {
+		if !m.stopping {
+			continue
+		}
+		if started, err := r.engine.StartedAt(ctx, m.ContainerID); err == nil {
+			r.registry.Restarted(m.ContainerID, started)
+		}
 	}
 }
 

@@ -18,8 +18,9 @@ import (
 // Drain …). Everything is published whole; what changes nothing publishes
 // nothing. All methods are safe for concurrent use.
 type Registry struct {
-	log     *slog.Logger
-	current atomic.Pointer[Snapshot] // never nil; stored with mu held
+	log        *slog.Logger
+	drainLimit time.Duration            // how long requests in flight of a draining backend may go on
+	current    atomic.Pointer[Snapshot] // never nil; stored with mu held
 
 	mu        sync.Mutex // guards the following; never held across I/O
 	records   map[recordKey]*record
@@ -30,9 +31,10 @@ type Registry struct {
 type recordKey struct{ containerID, service string }
 
 // NewRegistry returns an empty registry, whose snapshot has version 0.
+// drainLimit is how long requests in flight of a draining backend may go on.
 // It logs one line for each change of a backend's state.
-func NewRegistry(log *slog.Logger) *Registry {
-	r := &Registry{log: log, records: map[recordKey]*record{}, standings: map[string]*standing{}}
+func NewRegistry(log *slog.Logger, drainLimit time.Duration) *Registry {
+	r := &Registry{log: log, drainLimit: drainLimit, records: map[recordKey]*record{}, standings: map[string]*standing{}}
 	r.current.Store(&Snapshot{Time: time.Now(), superseded: make(chan struct{})})
 	return r
 }
@@ -135,11 +137,12 @@ func (r *Registry) Unreachable(b *Backend, reason string) {
 // Drain sends the backends of a container no new requests until Undrain.
 // It reports whether the container is known.
 func (r *Registry) Drain(containerID, reason string) bool {
-	return r.each(containerID, func(rec *record, _ time.Time) bool {
-		next := drain{reason: reason, byHand: true}
-		changed := rec.drain != next
-		rec.drain = next
-		return changed
+	return r.each(containerID, func(rec *record, now time.Time) bool {
+		if rec.drain.byHand {
+			return false
+		}
+		rec.drain = drain{reason: reason, byHand: true, since: now}
+		return true
 	})
 }
 
@@ -147,17 +150,16 @@ func (r *Registry) Drain(containerID, reason string) bool {
 // to end: no new requests go there until it has stopped or, if it does not,
 // until the given time (by rollcall's clock).
 func (r *Registry) Stopping(containerID, reason string, at, until time.Time) {
-	r.each(containerID, func(rec *record, _ time.Time) bool {
+	r.each(containerID, func(rec *record, now time.Time) bool {
 		switch {
 		case rec.drain.byHand, rec.entry.Engine == EngineStopped:
 			return false
-		case !at.After(rec.started):
-			return false // late news of a life that is over
+		case !at.After(rec.started), !at.After(rec.drain.at):
+			return false // late news of a life that is over, or told twice
 		}
-		next := drain{reason: reason, until: until}
-		changed := rec.drain != next
-		rec.drain = next
-		return changed
+		// Two signals (stop, then kill) are one end: the later says how it goes.
+		rec.drain = drain{reason: reason, at: at, since: cmp.Or(rec.drain.since, now), until: until}
+		return true
 	})
 }
 
@@ -180,11 +182,14 @@ func (r *Registry) Restarted(containerID string, at time.Time) {
 			return false // told twice
 		}
 		rec.started = at
+		if !at.After(rec.drain.at) {
+			return false // it was told to stop after that
+		}
 		if !rec.drain.byHand {
 			rec.drain = drain{}
 		}
 		rec.reach, rec.reachReason = unreached, "it has just started"
-		rec.ejected, rec.check = ejection{}, ""
+		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
 		return true
 	})
 }
@@ -220,8 +225,9 @@ func (r *Registry) Recovered(b *Backend) {
 // Checked notes what an active check found: problem is "" if it passed.
 func (r *Registry) Checked(b *Backend, problem string) {
 	r.of(b, func(rec *record, _ time.Time) bool {
-		changed := rec.check != problem
+		changed := rec.check != problem || !rec.checked && problem == ""
 		rec.check = problem
+		rec.checked = rec.checked || problem == ""
 		return changed
 	})
 }
@@ -232,7 +238,7 @@ func (r *Registry) NextExpiry() (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rec := range r.records {
-		for _, t := range []time.Time{rec.drain.until, rec.ejected.until} {
+		for _, t := range [...]time.Time{rec.drain.until, rec.drain.cutAt(r.drainLimit), rec.ejected.until} {
 			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
 			}
@@ -247,8 +253,13 @@ func (r *Registry) NextExpiry() (next time.Time) {
 func (r *Registry) Expire() {
 	r.update(func(now time.Time) (changed bool) {
 		for _, rec := range r.records {
+			if rec.drainCut(r.drainLimit, now) {
+				rec.backend.cut()
+			}
 			if t := rec.drain.until; !t.IsZero() && !now.Before(t) {
-				rec.drain = drain{}
+				// It was told to stop and goes on; whether it still accepts
+				// connections is not known.
+				rec.drain, rec.reach, rec.reachReason = drain{}, unreached, "it was told to stop and still runs"
 				changed = true
 			}
 			if t := rec.ejected.until; !t.IsZero() && !now.Before(t) {

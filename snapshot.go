@@ -52,6 +52,7 @@ type Service struct {
 type standing struct {
 	balancer Balancer
 	budget   budget
+	traffic  Traffic
 }
 
 // newService must be given at least one member.
