@@ -7,21 +7,24 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
 // Health follows the registry's snapshots and finds out by connecting which
-// backends are ready, and at which of their candidate addresses.
+// backends are ready, and at which of their candidate addresses; and by active
+// checks, where labels ask for them, which of those work.
 type Health struct {
 	registry *Registry
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
-	probes   map[*Backend]*probe // running; owned by Run
+	probes   map[*Backend]*follower // running; owned by Run
+	checks   map[*Backend]*follower // running; owned by Run
 }
 
-// probe is a goroutine that tries a backend until a connection succeeds.
-type probe struct {
+// follower is a goroutine for one backend.
+type follower struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -29,7 +32,7 @@ type probe struct {
 // NewHealth returns a Health that checks the registry's backends once Run is
 // called.
 func NewHealth(registry *Registry) *Health {
-	return &Health{registry: registry, dial: (&net.Dialer{}).DialContext, probes: map[*Backend]*probe{}}
+	return &Health{registry: registry, dial: (&net.Dialer{}).DialContext, probes: map[*Backend]*follower{}, checks: map[*Backend]*follower{}}
 }
 
 // Run follows the snapshots until ctx is done, and returns when all its probes
@@ -61,30 +64,39 @@ func until(t time.Time) (ready <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// follow makes the running probes those that members need: starts the new, and
-// ends and waits for those that are no longer needed.
+// follow makes the running probes and checks those that members need.
 func (h *Health) follow(ctx context.Context, members []Member) {
-	needed := map[*Backend]bool{}
+	probes, checks := map[*Backend]bool{}, map[*Backend]bool{}
 	for _, m := range members {
-		if m.probed {
-			needed[m.Backend] = true
+		switch {
+		case m.probed:
+			probes[m.Backend] = true
+		case m.Check.Path != "" && m.State > Paused:
+			checks[m.Backend] = true
 		}
 	}
-	for b, p := range h.probes {
-		if !needed[b] {
-			p.cancel()
-			<-p.done
-			delete(h.probes, b)
+	reconcile(ctx, h.probes, probes, h.probe)
+	reconcile(ctx, h.checks, checks, h.check)
+}
+
+// reconcile starts a goroutine for each backend that is wanted and has none,
+// and ends and waits for those that are no longer wanted.
+func reconcile(ctx context.Context, running map[*Backend]*follower, wanted map[*Backend]bool, run func(context.Context, *Backend)) {
+	for b, f := range running {
+		if !wanted[b] {
+			f.cancel()
+			<-f.done
+			delete(running, b)
 		}
 	}
-	for b := range needed {
-		if h.probes[b] == nil {
+	for b := range wanted {
+		if running[b] == nil {
 			ctx, cancel := context.WithCancel(ctx)
-			p := &probe{cancel, make(chan struct{})}
-			h.probes[b] = p
+			f := &follower{cancel, make(chan struct{})}
+			running[b] = f
 			go func() {
-				defer close(p.done)
-				h.probe(ctx, b)
+				defer close(f.done)
+				run(ctx, b)
 			}()
 		}
 	}
@@ -219,3 +231,6 @@ func reasonOf(err error) string {
 	}
 	return err.Error()
 }
+
+// oneLine folds what a peer says into one line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

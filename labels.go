@@ -121,6 +121,7 @@ func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l la
 			Hosts:       l.hosts,
 			Priority:    l.priority,
 			Timeout:     cmp.Or(l.timeout, 60*time.Second),
+			Check:       l.check.withDefaults(),
 			Created:     c.Created.Unix(),
 		},
 		Name:   c.Name,
@@ -249,6 +250,7 @@ type labels struct {
 	network  string
 	priority int
 	timeout  time.Duration
+	check    HealthCheck
 }
 
 // labelKeys reads each key's value. A reader's error says what is accepted.
@@ -261,6 +263,14 @@ var labelKeys = map[string]func(l *labels, value string) error{
 	"network":  func(l *labels, value string) error { l.network = value; return nil },
 	"priority": func(l *labels, value string) (err error) { l.priority, err = parsePriority(value); return err },
 	"timeout":  func(l *labels, value string) (err error) { l.timeout, err = parseTimeout(value); return err },
+
+	"health.path":     func(l *labels, value string) (err error) { l.check.Path, err = parseCheckPath(value); return err },
+	"health.interval": func(l *labels, value string) (err error) { l.check.Interval, err = parseTimeout(value); return err },
+	"health.timeout":  func(l *labels, value string) (err error) { l.check.Timeout, err = parseTimeout(value); return err },
+	"health.status": func(l *labels, value string) (err error) {
+		l.check.StatusMin, l.check.StatusMax, err = parseStatusRange(value)
+		return err
+	},
 }
 
 // readLabels reads the labels rollcall.KEY, which describe the container's only

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -39,9 +40,31 @@ func parsePriority(value string) (int, error) {
 func parseTimeout(value string) (time.Duration, error) {
 	timeout, err := time.ParseDuration(value)
 	if err != nil || timeout <= 0 {
-		return 0, fmt.Errorf("a timeout is a duration such as 500ms, 30s or 2m")
+		return 0, fmt.Errorf("it takes a duration such as 500ms, 30s or 2m")
 	}
 	return timeout, nil
+}
+
+// parseCheckPath takes the target of a request: a path, perhaps with a query.
+func parseCheckPath(value string) (string, error) {
+	if u, err := url.ParseRequestURI(value); err != nil || u.Host != "" || !strings.HasPrefix(value, "/") {
+		return "", fmt.Errorf("a path begins with /, such as /healthz")
+	}
+	return value, nil
+}
+
+// parseStatusRange takes a status code, or a range of them.
+func parseStatusRange(value string) (low, high int, err error) {
+	from, to, ranged := strings.Cut(value, "-")
+	if !ranged {
+		to = from
+	}
+	low, err1 := strconv.Atoi(strings.TrimSpace(from))
+	high, err2 := strconv.Atoi(strings.TrimSpace(to))
+	if err1 != nil || err2 != nil || low < 100 || high > 599 || low > high {
+		return 0, 0, fmt.Errorf("a status is a code such as 204 or a range such as 200-399")
+	}
+	return low, high, nil
 }
 
 // parseService takes what can stand in a host name, so that SERVICE.DOMAIN is
