@@ -26,6 +26,7 @@ type Exchange struct {
 	idempotent bool // sending it twice does no harm (RFC 9110, section 9.2.2)
 	deadline   time.Time
 	held       bool // counted in patience.waiting
+	stale      int  // attempts on connections that were closed already
 	lastErr    error
 }
 
@@ -68,6 +69,7 @@ func (x *Exchange) finish() {
 		x.backend = nil
 	}
 	clear(x.tried)
+	*x = Exchange{tried: x.tried[:0]} // it will be used again; no snapshot is to live on in it
 }
 
 // Tried tells whether the request has been sent to b in vain. A backend that
@@ -201,6 +203,10 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 		// It closed a connection that was idle: no failure, and the next
 		// connection to the same backend is as good as any.
 		x.tried = x.tried[:len(x.tried)-1]
+		if x.stale++; x.stale <= maxStale && !bodyLost && (x.idempotent || !err.Wrote) {
+			x.service.traffic.retried(err.Kind)
+			return true
+		}
 	default:
 		b.failures.Add(1)
 		if streak := b.streak.Add(1); trial || streak >= ejectAfter {
@@ -213,8 +219,15 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 	if err.Wrote && !x.idempotent {
 		return false // it may have been acted upon
 	}
-	return x.service.budget.spend()
+	if !x.service.budget.spend() {
+		return false
+	}
+	x.service.traffic.retried(err.Kind)
+	return true
 }
+
+// maxStale bounds the attempts that are not counted as failures.
+const maxStale = 3
 
 // isPeersFault tells a backend that can't be connected to from a rollcall that
 // can't connect (out of files, out of ports).

@@ -25,6 +25,7 @@ type Proxy struct {
 	errorLog  *log.Logger // for what httputil and net/http have to say; debug level
 	forwards  sync.Pool   // of *forward
 	upgraded  sync.WaitGroup
+	unrouted  Traffic // what reached no service
 }
 
 // NewProxy returns the proxy for a registry's services. hold is how long a
@@ -44,17 +45,17 @@ const maxHeld = 8192
 // everything on it; only a request that must wait looks at a newer one.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect || r.URL.Path == "" && r.URL.Opaque != "" {
-		answerBadRequest.write(w, r)
+		p.refuse(w, r, answerBadRequest)
 		return
 	}
 	snapshot := p.registry.Snapshot()
 	if len(snapshot.Members) == 0 {
-		answerEmpty.write(w, r)
+		p.refuse(w, r, answerEmpty)
 		return
 	}
 	route := snapshot.Route(r.Host, r.URL.Path)
 	if route == nil {
-		answerNoRoute.write(w, r)
+		p.refuse(w, r, answerNoRoute)
 		return
 	}
 	if len(r.Header["Upgrade"]) > 0 {
@@ -66,6 +67,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.serve(w, r, snapshot, route)
 }
 
+// refuse answers a request that reaches no service.
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, a *answer) {
+	p.unrouted.count(a.status, 0)
+	a.write(w, r)
+}
+
 // forward is one request's passage: the Exchange that decides where it goes,
 // and an httputil.ReverseProxy that carries it there. They are made together
 // and used again, so that a request needs no closure and no context value to
@@ -75,6 +82,7 @@ type forward struct {
 	Exchange
 	carrier httputil.ReverseProxy
 	body    replayBody
+	status  int // of the response head; 0: there is none yet
 }
 
 func newForward(p *Proxy) *forward {
@@ -91,7 +99,10 @@ func newForward(p *Proxy) *forward {
 
 func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
 	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, isIdempotent(r.Method))
+	f.status = 0
+	began := time.Now()
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
+		f.service.traffic.count(f.status, time.Since(began))
 		f.finish()
 		f.body = replayBody{}
 		f.proxy.forwards.Put(f)
@@ -153,6 +164,7 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 		res, err := backend.RoundTrip(req)
 		if err == nil {
 			f.Answered()
+			f.status = res.StatusCode
 			return res, nil
 		}
 		var failure *http1.Error
@@ -174,21 +186,26 @@ func (f *forward) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // there is no one to answer
 	}
+	a := answerFor(err)
+	f.status = a.status
+	a.write(w, r)
+	f.proxy.log.Debug("request failed", "service", f.service.Name, "method", r.Method, "host", r.Host, "path", r.URL.Path, "error", err)
+}
+
+// answerFor chooses the answer to a request that failed.
+func answerFor(err error) *answer {
 	var failure *http1.Error
 	switch {
 	case errors.Is(err, errNoBackend), errors.Is(err, errHoldFull):
-		answerNoBackend.write(w, r)
+		return answerNoBackend
 	case !errors.As(err, &failure):
-		// httputil's own checks of an upgrade
-		answerBackendFailed.write(w, r)
+		return answerBackendFailed // httputil's own checks of an upgrade
 	case failure.Kind == http1.Timeout:
-		answerBackendTimeout.write(w, r)
+		return answerBackendTimeout
 	case failure.Kind == http1.Refused, failure.Kind == http1.Body:
-		answerBadRequest.write(w, r)
-	default:
-		answerBackendFailed.write(w, r)
+		return answerBadRequest
 	}
-	f.proxy.log.Debug("request failed", "service", f.service.Name, "method", r.Method, "host", r.Host, "path", r.URL.Path, "error", err)
+	return answerBackendFailed
 }
 
 // replayBody keeps what was read of a request's body, up to replayLimit, so
