@@ -17,10 +17,16 @@ import (
 // A flag beats its environment variable.
 type commandLine struct {
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run registrar, registry and proxy (the default command)."`
+	Ps          psCommand          `cmd:"" help:"List the backends that the running daemon knows."`
 	Check       checkCommand       `cmd:"" help:"Ask the engine once, print a verdict per container, serve nothing."`
+	Drain       drainCommand       `cmd:"" help:"Take a container's backends out of rotation, let their requests finish."`
+	Undrain     undrainCommand     `cmd:"" help:"Put a container's backends back into rotation."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit 0 when the local daemon is ready."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
+
+// client returns the way to the running daemon.
+func (f *adminFlag) client() adminClient { return adminClient{f.Admin.client()} }
 
 // discoveryFlags say which engine is asked, and what is made of its containers.
 type discoveryFlags struct {
@@ -85,6 +91,19 @@ type healthcheckCommand struct {
 	adminFlag `embed:""`
 	Listen    listenAddr `env:"ROLLCALL_LISTEN" default:":3000" hidden:""`
 }
+
+type psCommand struct {
+	adminFlag `embed:""`
+	JSON      bool `name:"json" help:"Print JSON."`
+}
+
+type drainCommand struct {
+	Container string `arg:"" help:"Name or ID of the container, or the beginning of its ID."`
+	adminFlag `embed:""`
+	JSON      bool `name:"json" help:"Print JSON."`
+}
+
+type undrainCommand drainCommand
 
 type versionCommand struct{}
 

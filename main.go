@@ -5,6 +5,8 @@
 // --listen to one of them. See README.md for the flags, or rollcall --help.
 //
 //	rollcall              serve: registrar, registry and proxy
+//	rollcall ps           the backends that the running daemon knows
+//	rollcall drain NAME   take a container out of rotation; undrain puts it back
 //	rollcall check        a verdict per container, serving nothing
 //	rollcall healthcheck  exit 0 when the local daemon is ready
 //	rollcall version

@@ -30,7 +30,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	}
 	defer front.Close()
 
-	registry := NewRegistry(log)
+	registry := NewRegistry(log, time.Duration(c.Drain))
 	registrar := NewRegistrar(engine, registry, c.rules(), time.Duration(c.Interval), log)
 	health := NewHealth(registry)
 	forwarded := ForwardedRules{}
@@ -45,9 +45,11 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 			return err
 		}
 		defer back.Close()
-		admin = NewAdmin(registrar)
+		metrics := NewMetrics(registry, proxy, registrar.Roll)
+		registrar.polled = metrics.Polled
+		admin = NewAdmin(registry, registrar, metrics)
 	}
-	log.Info("rollcall serves", "version", version(), "listen", front.Addr().String(), "admin", string(c.Admin), "engine", engine.Host())
+	log.Info("rollcall serves", "version", version(), "listen", front.Addr().String(), "admin", addressOf(back), "engine", engine.Host())
 	registrar.poll(ctx) // bounded by the client's own deadline; a failure is logged and kept
 
 	// Discovery goes on while requests are still in flight: work ends after them.
@@ -74,6 +76,14 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	err = group.Wait()
 	log.Info("rollcall ends")
 	return err
+}
+
+// addressOf is where a listener is reached, "off" if there is none.
+func addressOf(listener net.Listener) string {
+	if listener == nil {
+		return string(adminOff)
+	}
+	return listener.Addr().String()
 }
 
 // listen opens a TCP listener, and names the flag if it can't.
