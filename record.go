@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // record is the registry's own record of a backend: what each observer said
 // last. Guarded by Registry.mu. Its state is derived from that, never set.
@@ -11,7 +14,9 @@ type record struct {
 
 	started     time.Time // last start that an event told of, by the engine's clock
 	reach       reach
+	reachedAt   time.Time // of the last Connected
 	reachReason string    // why reach is lost or not yet there
+	unconfirmed bool      // an event says that it lives anew; its address counts when a poll has confirmed it
 	drain       drain     // zero when it is not draining
 	ejected     ejection  // zero when it is not ejected
 	checked     bool      // an active check has had a result since it (re)started
@@ -80,6 +85,20 @@ func (rec *record) follow(source string, entry Entry) *record {
 		next.drain = drain{} // what the signal announced has happened
 	}
 	return next
+}
+
+// end makes the record drain because the container ends, and reports whether
+// that is news.
+func (rec *record) end(reason string, at, now, until time.Time) bool {
+	switch {
+	case rec.drain.byHand, rec.entry.Engine == EngineStopped:
+		return false
+	case !at.After(rec.started), !at.After(rec.drain.at), !now.Before(until):
+		return false // late news of a life that is over, or told twice
+	}
+	// Two signals (stop, then kill) are one end: the later says how it goes.
+	rec.drain = drain{reason: reason, at: at, since: cmp.Or(rec.drain.since, now), until: until}
+	return true
 }
 
 // derive makes one state of all that is known, the strongest word first.

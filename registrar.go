@@ -248,7 +248,7 @@ func (r *Registrar) on(ctx context.Context, e docker.Event) {
 	case "kill":
 		r.stopping(ctx, e)
 	case "die":
-		r.registry.Stopping(e.ID, "its process has ended", e.Time, time.Now().Add(confirmation))
+		r.registry.Died(e.ID, e.Time, r.within(e, engineStopTimeout))
 	case "start":
 		r.registry.Restarted(e.ID, e.Time)
 	case "destroy":
@@ -258,8 +258,6 @@ func (r *Registrar) on(ctx context.Context, e docker.Event) {
 }
 
 const (
-	// confirmation is how long an event counts that no poll confirms.
-	confirmation = 3 * time.Second
 	// engineStopTimeout is how long an engine waits between the stop signal and
 	// SIGKILL where nothing else was said; stopSlack is what it needs for that.
 	engineStopTimeout = 10 * time.Second
@@ -280,7 +278,17 @@ func (r *Registrar) stopping(ctx context.Context, e docker.Event) {
 	if timeout <= 0 {
 		timeout = engineStopTimeout
 	}
-	r.registry.Stopping(e.ID, "it was sent "+e.Signal+" and is stopping", e.Time, time.Now().Add(timeout+stopSlack))
+	r.registry.Stopping(e.ID, "it was sent "+e.Signal+" and is stopping", e.Time, r.within(e, timeout+stopSlack))
+}
+
+// within is the time by rollcall's clock until which an event counts. On one
+// host it counts from when it happened, however late it came; another host's
+// clock may be anything.
+func (r *Registrar) within(e docker.Event, timeout time.Duration) time.Time {
+	if r.engine.Local() {
+		return e.Time.Add(timeout)
+	}
+	return time.Now().Add(timeout)
 }
 
 // endsContainer tells whether a signal means the end of a container: its own

@@ -71,6 +71,10 @@ func (r *Registry) Replace(source string, roll []Entry) {
 			key := recordKey{entry.ContainerID, entry.Service}
 			present[key] = true
 			old := r.records[key]
+			if old != nil && old.unconfirmed {
+				old.unconfirmed = false
+				changed = true
+			}
 			switch {
 			case old == nil:
 				r.records[key] = newRecord(source, entry)
@@ -108,13 +112,13 @@ func (r *Registry) Remove(containerID string) (removed bool) {
 // Connected notes that a connection to address succeeded: requests go there
 // from now on.
 func (r *Registry) Connected(b *Backend, address string) {
-	r.of(b, func(rec *record, _ time.Time) bool {
+	r.of(b, func(rec *record, now time.Time) bool {
 		if rec.reach == reached && b.Address() == address {
 			return false
 		}
 		b.connect(address)
 		b.life.Add(1)
-		rec.reach, rec.reachReason = reached, ""
+		rec.reach, rec.reachReason, rec.reachedAt = reached, "", now
 		return true
 	})
 }
@@ -150,15 +154,18 @@ func (r *Registry) Drain(containerID, reason string) bool {
 // to end: no new requests go there until it has stopped or, if it does not,
 // until the given time (by rollcall's clock).
 func (r *Registry) Stopping(containerID, reason string, at, until time.Time) {
+	r.each(containerID, func(rec *record, now time.Time) bool { return rec.end(reason, at, now, until) })
+}
+
+// Died notes that a container's process ended at this time (by the engine's
+// clock). Its address may be another container's from now on; only a poll can
+// tell.
+func (r *Registry) Died(containerID string, at, until time.Time) {
 	r.each(containerID, func(rec *record, now time.Time) bool {
-		switch {
-		case rec.drain.byHand, rec.entry.Engine == EngineStopped:
+		if !rec.end("its process has ended", at, now, until) {
 			return false
-		case !at.After(rec.started), !at.After(rec.drain.at):
-			return false // late news of a life that is over, or told twice
 		}
-		// Two signals (stop, then kill) are one end: the later says how it goes.
-		rec.drain = drain{reason: reason, at: at, since: cmp.Or(rec.drain.since, now), until: until}
+		rec.unconfirmed = true
 		return true
 	})
 }
@@ -185,10 +192,14 @@ func (r *Registry) Restarted(containerID string, at time.Time) {
 		if !at.After(rec.drain.at) {
 			return false // it was told to stop after that
 		}
-		if !rec.drain.byHand {
+		changed := rec.drain.reason != "" && !rec.drain.byHand
+		if changed {
 			rec.drain = drain{}
 		}
-		rec.reach, rec.reachReason = unreached, "it has just started"
+		if at.Before(rec.reachedAt) {
+			return changed // late news: it has been connected to since
+		}
+		rec.reach, rec.reachReason, rec.unconfirmed = unreached, "it has just started", true
 		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
 		return true
 	})
@@ -323,7 +334,7 @@ func (r *Registry) publish(now time.Time) {
 		r.settle(rec, now)
 		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Reason: rec.reason, Since: rec.since,
 			stopping: rec.drain.reason != "" && !rec.drain.byHand,
-			probed:   rec.runs() && rec.reach != reached,
+			probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
 			trial:    rec.ejected.trial})
 	}
 	slices.SortFunc(list, func(a, b Member) int {
