@@ -82,7 +82,7 @@ func newEndpoint(host string) (endpoint, error) {
 }
 
 func badHost(host, why string) error {
-	return fmt.Errorf("Docker endpoint %q: %s", host, why)
+	return fmt.Errorf("engine endpoint %q: %s", host, why)
 }
 
 func checkPath(path string) error {

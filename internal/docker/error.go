@@ -68,6 +68,9 @@ var (
 	versionTooOld = regexp.MustCompile(`client version [0-9.]+ is too old\. Minimum supported API version is ([0-9.]+)`)
 )
 
+// What the SDK says of an answer without a body, as those to HEAD are.
+var bodiless = regexp.MustCompile(`request returned ([^;]+?)( for API route and version .*)?[,;] check if the server supports the requested API version`)
+
 func isVersionRefused(err error) bool {
 	s := err.Error()
 	return versionTooNew.MatchString(s) || versionTooOld.MatchString(s)
@@ -165,6 +168,7 @@ func explainTLS(err error) string {
 func (c *Client) explainAnswer(say func(string, ...any) error, what string, err error) error {
 	host := c.Host()
 	text := strings.TrimPrefix(err.Error(), "Error response from daemon: ")
+	text = bodiless.ReplaceAllString(text, "answered $1")
 	var (
 		bad    malformed
 		syntax *json.SyntaxError

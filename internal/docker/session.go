@@ -34,7 +34,9 @@ func (e *staleError) Unwrap() error { return e.cause }
 // A session is one SDK client with one negotiated API version, and the
 // connections that were opened for it. It is over when the engine closes one of
 // them, or when none is open any more: from then on nobody knows whether the
-// same engine is behind the endpoint.
+// same engine is behind the endpoint. A call that has begun before may still be
+// sent on a new connection, by the transport: with the old version, which the
+// engine either speaks, or refuses, and then there is a second attempt.
 type session struct {
 	sdk       *client.Client
 	transport *http.Transport
