@@ -229,7 +229,6 @@ func (r *Registrar) watch(ctx context.Context) {
 		r.log.Debug("event stream ended, polls go on", "error", err, "again_in", backoff)
 		sleep(ctx, backoff)
 		backoff = min(2*backoff, longest)
-		r.Wake() // what happened meanwhile no event will tell
 	}
 }
 

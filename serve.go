@@ -19,7 +19,11 @@ import (
 // and the requests in flight have ended.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	log := c.logger(std.Err)
-	engine, err := docker.New(docker.Options{Host: c.DockerHost})
+	var registrar *Registrar
+	engine, err := docker.New(docker.Options{
+		Host:   c.DockerHost,
+		Opened: func() { registrar.Wake() }, // no event tells what happened before
+	})
 	if err != nil {
 		return errUsage{err}
 	}
@@ -31,7 +35,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	defer front.Close()
 
 	registry := NewRegistry(log, time.Duration(c.Drain))
-	registrar := NewRegistrar(engine, registry, c.rules(), time.Duration(c.Interval), log)
+	registrar = NewRegistrar(engine, registry, c.rules(), time.Duration(c.Interval), log)
 	health := NewHealth(registry)
 	forwarded := ForwardedRules{}
 	for _, trusted := range c.TrustedProxies {
