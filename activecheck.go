@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"time"
-
-	"rollcall/internal/http1"
 )
 
 // failuresToFail is how many active checks in a row must fail before the
@@ -27,16 +25,14 @@ func (c HealthCheck) withDefaults() HealthCheck {
 	return c
 }
 
-// check asks b at once and then each interval until ctx is done, on a
-// connection of its own.
+// check asks b at once and then each interval until ctx is done, in the way
+// that requests go.
 func (h *Health) check(ctx context.Context, b *Backend) {
-	pool := http1.NewPool(b.Address(), &http1.Options{Dial: h.dial, MaxIdle: 1})
-	defer pool.Close()
 	tick := time.NewTicker(b.Check.Interval)
 	defer tick.Stop()
 	failures := 0
 	for {
-		problem := b.Check.ask(ctx, pool)
+		problem := b.Check.ask(ctx, b)
 		if ctx.Err() != nil {
 			return
 		}
@@ -57,7 +53,7 @@ func (h *Health) check(ctx context.Context, b *Backend) {
 }
 
 // ask makes one check and returns what is wrong, "" if it passes.
-func (c *HealthCheck) ask(ctx context.Context, pool *http1.Pool) (problem string) {
+func (c *HealthCheck) ask(ctx context.Context, to http.RoundTripper) (problem string) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://health.check"+c.Path, nil)
@@ -65,7 +61,7 @@ func (c *HealthCheck) ask(ctx context.Context, pool *http1.Pool) (problem string
 		return fmt.Sprintf("its health check %s can't be asked: %v", c.Path, err)
 	}
 	request.Header.Set("User-Agent", "rollcall-check")
-	response, err := pool.RoundTrip(request)
+	response, err := to.RoundTrip(request)
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Sprintf("its health check %s does not answer within %s", c.Path, c.Timeout)

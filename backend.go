@@ -2,13 +2,10 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"rollcall/internal/http1"
 )
 
 // Spec says which container serves which service, where, and under which
@@ -26,6 +23,12 @@ type Spec struct {
 	Paths       string        // comma list of path prefixes
 	CatchAll    bool          // answers to hosts that nobody else claims (chosen by image, no host or path label)
 	Priority    int           // beats specificity
+	Strip       bool          // the matched path prefix is removed and sent as X-Forwarded-Prefix
+	Scheme      string        // to the backend: "http", "https" or "h2c"
+	Insecure    bool          // https without verification
+	Weight      int           // share of the requests, 1 to 1000
+	Balance     string        // the balancer's name, see balancers
+	Sticky      string        // name of the cookie that keeps a client on its backend, "" for none
 	Timeout     time.Duration // to wait for a response head
 	Check       HealthCheck   // active check; zero: none
 	Created     int64         // Unix seconds; the older service wins a contested route
@@ -122,52 +125,16 @@ type Backend struct {
 	requests atomic.Uint64
 	failures atomic.Uint64 // attempts that ended without a response head
 	streak   atomic.Int32  // failures since the last response head
+	identity uint64        // hash of container and service, for balancers; immutable
+	token    string        // for the sticky cookie; immutable
 	trying   atomic.Bool   // a trial request is under way, see Service.Pick
 	conns    connSet       // open connections to it, idle and busy
 	life     atomic.Uint32 // grows each time it becomes reachable again: another try is worth it
 }
 
-// upstream is the connections to one address.
-type upstream struct {
-	addr string // "IP:port"
-	pool *http1.Pool
-}
-
-// Address returns the "IP:port" to send requests to: the candidate that
-// answered last, before any did the best one, "" when there is none.
-func (b *Backend) Address() string {
-	if up := b.upstream.Load(); up != nil {
-		return up.addr
-	}
-	first, _, _ := strings.Cut(string(b.Candidates), " ")
-	return first
-}
-
-// connect makes addr the address that requests are sent to. Connections from
-// before belong to a former life of the container, which may have ended without
-// closing them.
-func (b *Backend) connect(addr string) {
-	b.disconnect()
-	options := &http1.Options{Dial: b.conns.dial, HeadTimeout: b.Timeout, DialTimeout: dialTimeout}
-	b.upstream.Store(&upstream{addr, http1.NewPool(addr, options)})
-}
-
-// disconnect closes the idle connections; busy ones end with their requests.
-func (b *Backend) disconnect() {
-	if up := b.upstream.Load(); up != nil {
-		up.pool.Close()
-	}
-}
-
-// cut closes all connections, whatever is in flight on them.
-func (b *Backend) cut() {
-	b.disconnect()
-	b.conns.closeAll()
-}
-
-// RoundTrip sends a request to b, see http1.Pool.RoundTrip.
-func (b *Backend) RoundTrip(req *http.Request) (*http.Response, error) {
-	return b.upstream.Load().pool.RoundTrip(req)
+// NewBackend returns a backend without connections and counts.
+func NewBackend(spec Spec) *Backend {
+	return &Backend{Spec: spec, identity: hashString(spec.Service + "\x00" + spec.ContainerID), token: stickyToken(&spec)}
 }
 
 // Begin counts a request that is sent to b. End must follow.

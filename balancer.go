@@ -1,13 +1,43 @@
 package main
 
-import "sync/atomic"
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
 
 // Balancer chooses among the usable backends of one service. It belongs to the
 // service, not to a snapshot: its state survives polls. Safe for concurrent use.
 type Balancer interface {
 	// Pick returns a backend of the pool that the exchange has not tried, or
-	// nil when there is none. It must not keep the pool, nor allocate.
+	// nil when there is none. A backend stands in the pool as often as its
+	// weight says. It must not keep the pool, nor allocate.
 	Pick(pool []*Backend, x *Exchange) *Backend
+
+	// Key returns what of a request decides, 0 if nothing does.
+	Key(r *http.Request) uint64
+}
+
+// balancers makes a balancer by its name in the label rollcall.balance. What
+// follows a name's colon is its argument.
+var balancers = map[string]func(argument string) (Balancer, error){
+	"round-robin":    func(string) (Balancer, error) { return &roundRobin{}, nil },
+	"least-requests": func(string) (Balancer, error) { return &leastRequests{}, nil },
+	"random-two":     func(string) (Balancer, error) { return randomTwo{}, nil },
+	"hash":           newHash,
+}
+
+// newBalancer makes the balancer that a label names.
+func newBalancer(name string) (Balancer, error) {
+	algorithm, argument, hasArgument := strings.Cut(name, ":")
+	construct := balancers[algorithm]
+	if construct == nil || hasArgument != (algorithm == "hash") {
+		return nil, fmt.Errorf("it takes round-robin, least-requests, random-two, hash:ip, hash:header:NAME or hash:cookie:NAME")
+	}
+	return construct(argument)
 }
 
 // roundRobin takes one after the other. When the pool changes, the count goes
@@ -16,16 +46,195 @@ type roundRobin struct{ count atomic.Uint64 }
 
 func newRoundRobin() Balancer { return &roundRobin{} }
 
+func (rr *roundRobin) Key(*http.Request) uint64 { return 0 }
+
 func (rr *roundRobin) Pick(pool []*Backend, x *Exchange) *Backend {
 	if len(pool) == 0 {
 		return nil
 	}
-	first := rr.count.Add(1) - 1
-	for i := range uint64(len(pool)) {
-		// One pool, one length: the index can't outrun it, whatever a poll does meanwhile.
-		if b := pool[(first+i)%uint64(len(pool))]; !x.Tried(b) {
+	return firstUntried(pool, rr.count.Add(1)-1, x)
+}
+
+// firstUntried returns the first backend from a place on that x has not tried.
+func firstUntried(pool []*Backend, from uint64, x *Exchange) *Backend {
+	// One pool, one length: the index can't outrun it, whatever a poll does meanwhile.
+	n := uint64(len(pool))
+	for i := range n {
+		if b := pool[(from+i)%n]; !x.Tried(b) {
 			return b
 		}
 	}
 	return nil
+}
+
+// leastRequests takes the backend with the fewest requests in flight for its
+// weight; among equals, one after the other.
+type leastRequests struct{ count atomic.Uint64 }
+
+func (l *leastRequests) Key(*http.Request) uint64 { return 0 }
+
+func (l *leastRequests) Pick(pool []*Backend, x *Exchange) *Backend {
+	if len(pool) == 0 {
+		return nil
+	}
+	n, from := uint64(len(pool)), l.count.Add(1)-1
+	var best *Backend
+	for i := range n {
+		if b := pool[(from+i)%n]; !x.Tried(b) && (best == nil || b.load() < best.load()) {
+			best = b
+		}
+	}
+	return best
+}
+
+// load is the requests in flight for the backend's weight.
+func (b *Backend) load() float64 { return float64(b.inFlight.Load()) / float64(max(b.Weight, 1)) }
+
+// randomTwo takes two at random, and of them the one with fewer requests in
+// flight: nearly as even as leastRequests, without looking at all.
+type randomTwo struct{}
+
+func (randomTwo) Key(*http.Request) uint64 { return 0 }
+
+func (randomTwo) Pick(pool []*Backend, x *Exchange) *Backend {
+	if len(pool) == 0 {
+		return nil
+	}
+	a := firstUntried(pool, rand.Uint64(), x)
+	b := firstUntried(pool, rand.Uint64(), x)
+	if a == nil || b.load() < a.load() {
+		return b
+	}
+	return a
+}
+
+// hash keeps what is alike together: requests with the same key go to the same
+// backend. It is rendezvous hashing (Thaler and Ravishankar, 1998): each backend
+// draws a lot for the key, the highest wins, so that a backend's coming or going
+// moves only its own share. The load is bounded (Mirrokni, Thorup and Zadimoghaddam,
+// 2016): a backend with more than 1.25 of the average in flight passes on.
+type hash struct {
+	key func(r *http.Request) string
+}
+
+// newHash takes "ip", "header:NAME" or "cookie:NAME".
+func newHash(of string) (Balancer, error) {
+	kind, name, _ := strings.Cut(of, ":")
+	h := &hash{}
+	switch {
+	case of == "ip":
+		h.key = func(r *http.Request) string { return peerAddr(r.RemoteAddr).String() }
+	case kind == "header" && isToken(name):
+		name = http.CanonicalHeaderKey(name)
+		h.key = func(r *http.Request) string { return first(r.Header[name], "") }
+	case kind == "cookie" && isToken(name):
+		h.key = func(r *http.Request) string { return cookieValue(r, name) }
+	default:
+		return nil, fmt.Errorf("hash takes hash:ip, hash:header:NAME or hash:cookie:NAME")
+	}
+	return h, nil
+}
+
+// Key hashes what the requests are told apart by. Those without any are spread.
+func (h *hash) Key(r *http.Request) uint64 {
+	key := h.key(r)
+	if key == "" {
+		return rand.Uint64()
+	}
+	return hashString(key)
+}
+
+func (h *hash) Pick(pool []*Backend, x *Exchange) *Backend {
+	inFlight := int64(1)
+	for _, b := range pool {
+		inFlight += b.inFlight.Load()
+	}
+	bound := int64(math.Ceil(boundedLoad * float64(inFlight) / float64(max(len(pool), 1))))
+	var best, spare *Backend
+	var bestLot, spareLot float64
+	for _, b := range pool {
+		if x.Tried(b) {
+			continue
+		}
+		lot := b.lot(x.key)
+		if spare == nil || lot > spareLot {
+			spare, spareLot = b, lot
+		}
+		if b.inFlight.Load() < bound && (best == nil || lot > bestLot) {
+			best, bestLot = b, lot
+		}
+	}
+	if best == nil {
+		return spare
+	}
+	return best
+}
+
+const boundedLoad = 1.25
+
+// lot draws b's lot for a key, fairly for its weight: a backend of weight w wins
+// as often as w backends of weight 1 would.
+func (b *Backend) lot(key uint64) float64 {
+	uniform := float64(mix(key^b.identity)>>11+1) / (1 << 53) // in (0, 1]
+	return -float64(max(b.Weight, 1)) / math.Log(uniform)
+}
+
+// mix spreads 64 bits (the finaliser of MurmurHash3).
+func mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+// hashString is FNV-1a: the same in every process, so that several rollcalls,
+// and one that was restarted, send a key to the same backend.
+func hashString(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return mix(h)
+}
+
+// schedule lists the backends as often as their weights say, evenly mixed
+// (smooth weighted round robin, as nginx does it). Without weights it is the
+// backends themselves. It may be rounded: it has at most scheduleShare places
+// for each backend.
+func schedule(backends []*Backend) []*Backend {
+	total, equal := 0, true
+	for _, b := range backends {
+		total += max(b.Weight, 1)
+		equal = equal && b.Weight == backends[0].Weight
+	}
+	if equal {
+		return backends
+	}
+	scale := max(1, float64(total)/float64(scheduleShare*len(backends)))
+	weights, sum := make([]int, len(backends)), 0
+	for i, b := range backends {
+		weights[i] = max(1, int(math.Round(float64(max(b.Weight, 1))/scale)))
+		sum += weights[i]
+	}
+	places, current := make([]*Backend, 0, sum), make([]int, len(backends))
+	for range sum {
+		best := 0
+		for i := range backends {
+			if current[i] += weights[i]; current[i] > current[best] {
+				best = i
+			}
+		}
+		current[best] -= sum
+		places = append(places, backends[best])
+	}
+	return places
+}
+
+const scheduleShare = 64
+
+// isToken tells whether s can be the name of a header field or a cookie
+// (RFC 9110, section 5.6.2).
+func isToken(s string) bool {
+	return s != "" && strings.Trim(s, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }

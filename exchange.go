@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,6 +23,9 @@ type Exchange struct {
 	service  *Service
 	backend  *Backend // that is tried now, or that answered; counted by Begin
 	tried    []attempt
+
+	key   uint64 // what of the request decides, for the balancer
+	token string // of the client's sticky cookie
 
 	idempotent bool // sending it twice does no harm (RFC 9110, section 9.2.2)
 	deadline   time.Time
@@ -56,9 +60,22 @@ var (
 )
 
 // start makes x ready for a request to a service of snapshot.
-func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, idempotent bool) {
-	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: idempotent, tried: x.tried[:0]}
+func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, r *http.Request) {
+	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: isIdempotent(r.Method), tried: x.tried[:0]}
+	x.key = service.balancer.Key(r)
+	if cookie := service.Lead.Sticky; cookie != "" {
+		x.token = cookieValue(r, cookie)
+	}
 	service.budget.earn()
+}
+
+// isIdempotent follows RFC 9110, section 9.2.2.
+func isIdempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
 }
 
 // finish ends the counting that Next began.
@@ -108,7 +125,7 @@ func (x *Exchange) Next(ctx context.Context) (*Backend, error) {
 				return x.begin(b), nil
 			}
 		}
-		if x.lastErr != nil && len(x.service.usable) > 0 {
+		if x.lastErr != nil && len(x.service.backends) > 0 {
 			return nil, x.lastErr
 		}
 		return nil, err
@@ -136,7 +153,7 @@ func (x *Exchange) wait(ctx context.Context) error {
 		}
 	}
 	end := time.Until(x.deadline)
-	if len(x.service.usable) > 0 {
+	if len(x.service.backends) > 0 {
 		end = min(end, grace)
 	}
 	if end <= 0 {

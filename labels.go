@@ -120,6 +120,12 @@ func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l la
 			Paths:       cmp.Or(l.paths, "/"),
 			Hosts:       l.hosts,
 			Priority:    l.priority,
+			Strip:       l.strip,
+			Scheme:      cmp.Or(l.scheme, "http"),
+			Insecure:    l.insecure,
+			Weight:      cmp.Or(l.weight, 1),
+			Balance:     cmp.Or(l.balance, "round-robin"),
+			Sticky:      l.sticky,
 			Timeout:     cmp.Or(l.timeout, 60*time.Second),
 			Check:       l.check.withDefaults(),
 			Created:     c.Created.Unix(),
@@ -249,6 +255,12 @@ type labels struct {
 	port     uint16
 	network  string
 	priority int
+	strip    bool
+	scheme   string
+	insecure bool
+	weight   int
+	balance  string
+	sticky   string
 	timeout  time.Duration
 	check    HealthCheck
 }
@@ -262,6 +274,12 @@ var labelKeys = map[string]func(l *labels, value string) error{
 	"port":     func(l *labels, value string) (err error) { l.port, err = parsePort(value); return err },
 	"network":  func(l *labels, value string) error { l.network = value; return nil },
 	"priority": func(l *labels, value string) (err error) { l.priority, err = parsePriority(value); return err },
+	"strip":    func(l *labels, value string) (err error) { l.strip, err = parseBool(value); return err },
+	"scheme":   func(l *labels, value string) (err error) { l.scheme, err = parseScheme(value); return err },
+	"insecure": func(l *labels, value string) (err error) { l.insecure, err = parseBool(value); return err },
+	"weight":   func(l *labels, value string) (err error) { l.weight, err = parseWeight(value); return err },
+	"balance":  func(l *labels, value string) (err error) { l.balance, err = parseBalance(value); return err },
+	"sticky":   func(l *labels, value string) (err error) { l.sticky, err = parseCookieName(value); return err },
 	"timeout":  func(l *labels, value string) (err error) { l.timeout, err = parseTimeout(value); return err },
 
 	"health.path":     func(l *labels, value string) (err error) { l.check.Path, err = parseCheckPath(value); return err },

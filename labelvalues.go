@@ -45,6 +45,34 @@ func parseTimeout(value string) (time.Duration, error) {
 	return timeout, nil
 }
 
+func parseScheme(value string) (string, error) {
+	switch value {
+	case "http", "https", "h2c":
+		return value, nil
+	}
+	return "", fmt.Errorf("a scheme is http, https or h2c")
+}
+
+func parseWeight(value string) (int, error) {
+	weight, err := strconv.Atoi(value)
+	if err != nil || weight < 1 || weight > 1000 {
+		return 0, fmt.Errorf("a weight is a number from 1 to 1000")
+	}
+	return weight, nil
+}
+
+func parseBalance(value string) (string, error) {
+	_, err := newBalancer(value)
+	return value, err
+}
+
+func parseCookieName(value string) (string, error) {
+	if !isToken(value) {
+		return "", fmt.Errorf("a cookie's name has no blanks, commas, semicolons or other separators")
+	}
+	return value, nil
+}
+
 // parseCheckPath takes the target of a request: a path, perhaps with a query.
 func parseCheckPath(value string) (string, error) {
 	if u, err := url.ParseRequestURI(value); err != nil || u.Host != "" || !strings.HasPrefix(value, "/") {

@@ -82,7 +82,8 @@ type forward struct {
 	Exchange
 	carrier httputil.ReverseProxy
 	body    replayBody
-	status  int // of the response head; 0: there is none yet
+	prefix  string // to be removed from the path, "" for none
+	status  int    // of the response head; 0: there is none yet
 }
 
 func newForward(p *Proxy) *forward {
@@ -98,8 +99,11 @@ func newForward(p *Proxy) *forward {
 }
 
 func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
-	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, isIdempotent(r.Method))
-	f.status = 0
+	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, r)
+	f.status, f.prefix = 0, ""
+	if route.Strip() {
+		f.prefix = route.Path
+	}
 	began := time.Now()
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
 		f.service.traffic.count(f.status, time.Since(began))
@@ -112,15 +116,6 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	f.carrier.ServeHTTP(w, r)
 }
 
-// isIdempotent follows RFC 9110, section 9.2.2.
-func isIdempotent(method string) bool {
-	switch method {
-	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
-		return true
-	}
-	return false
-}
-
 // rewrite makes the request that the backend gets: the client's own, byte for
 // byte in path and query, with forwarding fields that can be believed.
 func (f *forward) rewrite(pr *httputil.ProxyRequest) {
@@ -129,8 +124,12 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	// Not url.URL's idea of the path, which escapes anew what it finds odd, and
 	// not httputil's of the query, which drops what it can't parse.
 	path, query, hasQuery := strings.Cut(rawTarget(pr.In), "?")
-	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	f.proxy.forwarded.set(out.Header, pr.In)
+	if f.prefix != "" {
+		path = stripPrefix(path, f.prefix)
+		out.Header["X-Forwarded-Prefix"] = []string{f.prefix}
+	}
+	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	if f.idempotent && out.Body != nil && out.Body != http.NoBody {
 		f.body.start(out.Body)
 		out.Body = &f.body
@@ -165,6 +164,9 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			f.Answered()
 			f.status = res.StatusCode
+			if cookie := f.service.Lead.Sticky; cookie != "" {
+				stick(res.Header, cookie, f.token, backend)
+			}
 			return res, nil
 		}
 		var failure *http1.Error

@@ -62,7 +62,7 @@ type ejection struct {
 }
 
 func newRecord(source string, entry Entry) *record {
-	return &record{source: source, entry: entry, backend: &Backend{Spec: entry.Spec}}
+	return &record{source: source, entry: entry, backend: NewBackend(entry.Spec)}
 }
 
 // follow returns the record for what the engine says now of the same container

@@ -377,7 +377,7 @@ func (r *Registry) compile(list []Member) []*Service {
 		}
 		name := list[start].Service
 		if r.standings[name] == nil {
-			r.standings[name] = &standing{balancer: newRoundRobin()}
+			r.standings[name] = &standing{}
 		}
 		services = append(services, newService(name, list[start:end:end], r.standings[name]))
 		start = end

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -21,6 +22,25 @@ func (r *Route) String() string {
 		return "any other host" + r.Path
 	}
 	return r.Host + r.Path
+}
+
+// Strip tells whether the route's path prefix is to be removed.
+func (r *Route) Strip() bool { return r.Service.Lead.Strip && r.Path != "/" }
+
+// stripPrefix removes a route's path prefix from a raw path that it matched. The
+// rest stays as the client wrote it; where the client wrote the prefix itself
+// in another way (escaped, with dot segments), segments are dropped as often as
+// the prefix has them, after resolving what the route was matched on.
+func stripPrefix(raw, prefix string) string {
+	if rest, plain := strings.CutPrefix(raw, prefix); plain && (rest == "" || rest[0] == '/') && !strings.Contains(rest, "/.") {
+		return cmp.Or(rest, "/")
+	}
+	decoded, err := url.PathUnescape(raw)
+	if err != nil {
+		return raw // net/http refuses such a path
+	}
+	rest := strings.TrimPrefix(normalPath(decoded), prefix)
+	return cmp.Or((&url.URL{Path: rest}).EscapedPath(), "/")
 }
 
 // Route returns the route for a request: of the highest priority, the exact

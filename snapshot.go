@@ -42,14 +42,17 @@ type Service struct {
 	Lead    Member   // its spec's routes and settings count: the newest healthy member, or else the newest
 	Oldest  int64    // Unix seconds of the oldest container; decides contested routes
 
-	usable   []*Backend // where requests go: the healthy ones, or if there are none, the unhealthy ones
+	backends []*Backend // where requests go: the healthy ones, or if there are none, the unhealthy ones
+	usable   []*Backend // the same, each as often as its weight says
 	trials   []*Backend // ejected ones that may get one trial request
 	lastHope []*Backend // stopping, but perhaps still answering: better than a certain 503
+	balancer Balancer
 	*standing
 }
 
 // standing is what a service keeps from one snapshot to the next.
 type standing struct {
+	balance  string // the balancer's name; like the balancer guarded by Registry.mu
 	balancer Balancer
 	budget   budget
 	traffic  Traffic
@@ -58,18 +61,27 @@ type standing struct {
 // newService must be given at least one member.
 func newService(name string, members []Member, standing *standing) *Service {
 	s := &Service{Name: name, Members: members, Oldest: members[0].Created, standing: standing}
-	s.usable = choose(members, func(m *Member) bool { return m.State == Healthy })
-	if len(s.usable) == 0 {
+	s.backends = choose(members, func(m *Member) bool { return m.State == Healthy })
+	if len(s.backends) == 0 {
 		// A check can be wrong; a 503 is certain.
 		// Only a refused connection is as certain.
-		s.usable = choose(members, func(m *Member) bool { return m.State == Unhealthy && !m.probed })
+		s.backends = choose(members, func(m *Member) bool { return m.State == Unhealthy && !m.probed })
 	} else {
 		s.trials = choose(members, func(m *Member) bool { return m.State == Unhealthy && m.trial && !m.probed })
 	}
 	s.lastHope = choose(members, func(m *Member) bool { return m.State == Draining && m.stopping && !m.probed })
+	s.usable = schedule(s.backends)
 	s.Lead = slices.MaxFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(lead(a.State), lead(b.State)), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
 	})
+	if standing.balancer == nil || standing.balance != s.Lead.Balance {
+		balancer, err := newBalancer(s.Lead.Balance)
+		if err != nil {
+			balancer = newRoundRobin() // labels are checked where they are read
+		}
+		standing.balance, standing.balancer = s.Lead.Balance, balancer
+	}
+	s.balancer = standing.balancer
 	return s
 }
 
@@ -86,6 +98,9 @@ func choose(members []Member, fits func(*Member) bool) []*Backend {
 // Pick returns a backend for a request, one that the exchange has not tried, or
 // nil if there is none. It neither locks nor allocates.
 func (s *Service) Pick(x *Exchange) *Backend {
+	if b := s.stuck(x.token); b != nil && !x.Tried(b) {
+		return b
+	}
 	for _, b := range s.trials {
 		if x.Replayable() && !x.Tried(b) && b.trying.CompareAndSwap(false, true) {
 			return b // if it fails, the request goes on to another one

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"rollcall/internal/http1"
+)
+
+// upstream is the connections to one address of a backend.
+type upstream struct {
+	addr      string // "IP:port"
+	transport http.RoundTripper
+	close     func() // closes the idle connections; busy ones end with their requests
+}
+
+// Address returns the "IP:port" to send requests to: the candidate that
+// answered last, before any did the best one, "" when there is none.
+func (b *Backend) Address() string {
+	if up := b.upstream.Load(); up != nil {
+		return up.addr
+	}
+	first, _, _ := strings.Cut(string(b.Candidates), " ")
+	return first
+}
+
+// connect makes addr the address that requests are sent to. Connections from
+// before belong to a former life of the container, which may have ended without
+// closing them.
+func (b *Backend) connect(addr string) {
+	b.disconnect()
+	if b.Scheme == "https" || b.Scheme == "h2c" {
+		b.upstream.Store(newNetUpstream(b, addr))
+		return
+	}
+	pool := http1.NewPool(addr, &http1.Options{Dial: b.conns.dial, HeadTimeout: b.Timeout, DialTimeout: dialTimeout})
+	b.upstream.Store(&upstream{addr, pool, func() { pool.Close() }})
+}
+
+// disconnect closes the idle connections; busy ones end with their requests.
+func (b *Backend) disconnect() {
+	if up := b.upstream.Load(); up != nil {
+		up.close()
+	}
+}
+
+// cut closes all connections, whatever is in flight on them.
+func (b *Backend) cut() {
+	b.disconnect()
+	b.conns.closeAll()
+}
+
+// RoundTrip sends a request to b. Its error is always an *http1.Error; the
+// request's body is the caller's again then, see http1.Pool.RoundTrip.
+func (b *Backend) RoundTrip(req *http.Request) (*http.Response, error) {
+	return b.upstream.Load().transport.RoundTrip(req)
+}
+
+// netTransport sends requests through net/http's transport, for what
+// internal/http1 does not speak: TLS and HTTP/2. It gives errors the form that
+// decisions on retries need.
+type netTransport struct {
+	scheme, addr string
+	transport    *http.Transport
+}
+
+func newNetUpstream(b *Backend, addr string) *upstream {
+	protocols := &http.Protocols{}
+	t := &netTransport{scheme: "https", addr: addr, transport: &http.Transport{
+		DialContext:           b.conns.dial,
+		DisableCompression:    true, // the answer is passed on as it is
+		ResponseHeaderTimeout: b.Timeout,
+		TLSHandshakeTimeout:   dialTimeout,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       30 * time.Second,
+		MaxIdleConnsPerHost:   256,
+		Protocols:             protocols,
+	}}
+	if b.Scheme == "h2c" {
+		t.scheme = "http"
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+		t.transport.TLSClientConfig = &tls.Config{ServerName: serverName(&b.Spec), InsecureSkipVerify: b.Insecure}
+	}
+	return &upstream{addr, t, t.transport.CloseIdleConnections}
+}
+
+// serverName is the name that a backend's certificate must be for: the first
+// host of its service that is one name.
+func serverName(s *Spec) string {
+	for _, host := range splitList(s.Hosts) {
+		if !strings.HasPrefix(host, "*") {
+			return host
+		}
+	}
+	return s.Service
+}
+
+func (t *netTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	out := req.WithContext(req.Context()) // a copy: the next attempt goes elsewhere
+	target := *req.URL
+	target.Scheme, target.Host = t.scheme, t.addr
+	if strings.HasPrefix(target.Opaque, "//") {
+		// net/url takes this for an authority; the absolute form is unambiguous.
+		target.Opaque = "//" + cmp.Or(req.Host, t.addr) + target.Opaque
+	}
+	out.URL = &target
+	var body *lentBody
+	if req.Body != nil && req.Body != http.NoBody {
+		body = &lentBody{body: req.Body}
+		out.Body = body
+	}
+	res, err := t.transport.RoundTrip(out)
+	if err == nil {
+		return res, nil
+	}
+	failure := &http1.Error{Kind: kindOf(req.Context(), err), Err: err}
+	failure.Wrote = failure.Kind != http1.Dial
+	if body != nil {
+		failure.BodyTaken = body.takeBack()
+	}
+	return nil, failure
+}
+
+func kindOf(ctx context.Context, err error) http1.Kind {
+	var op *net.OpError
+	var timeout net.Error
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	switch {
+	case ctx.Err() != nil:
+		return http1.Canceled
+	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &certificate), errors.As(err, &record):
+		return http1.Dial
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return http1.Timeout
+	}
+	return http1.Broken
+}
+
+// lentBody is a request's body on loan to net/http, which closes what it is
+// given, and may read from it after it has failed.
+type lentBody struct {
+	body  io.ReadCloser
+	state atomic.Int32
+}
+
+const (
+	bodyUntouched int32 = iota
+	bodyRead
+	bodyTakenBack
+)
+
+func (b *lentBody) Read(p []byte) (int, error) {
+	if !b.state.CompareAndSwap(bodyUntouched, bodyRead) && b.state.Load() == bodyTakenBack {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.body.Read(p)
+}
+
+// Close leaves the body open: it is its owner's.
+func (b *lentBody) Close() error { return nil }
+
+// takeBack ends the loan, and tells whether anything was read.
+func (b *lentBody) takeBack() (read bool) { return b.state.Swap(bodyTakenBack) == bodyRead }
