@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -26,6 +27,8 @@ func NewAdmin(registry *Registry, registrar *Registrar, metrics *Metrics) *Admin
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
 	mux.HandleFunc("GET /v1/backends", a.backends)
+	mux.HandleFunc("GET /v1/containers", a.containers)
+	mux.HandleFunc("GET /v1/why", a.why)
 	mux.HandleFunc("POST /v1/backends/{container}/drain", a.drain)
 	mux.HandleFunc("POST /v1/backends/{container}/undrain", a.undrain)
 	mux.Handle("GET /metrics", metrics.Handler())
@@ -84,6 +87,47 @@ func (a *Admin) backends(w http.ResponseWriter, _ *http.Request) {
 		views[i] = newBackendView(m, a.registrar.Roll().Engine)
 	}
 	writeJSON(w, http.StatusOK, snapshot.Version, views)
+}
+
+// containerView is a container as the API shows it: what rollcall makes of it.
+type containerView struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Used     bool     `json:"used"`
+	Reason   string   `json:"reason"`
+	Warnings []string `json:"warnings"`
+	Backends []string `json:"backends"` // the services that it is a backend of
+}
+
+func (a *Admin) containers(w http.ResponseWriter, _ *http.Request) {
+	snapshot := a.registry.Snapshot()
+	views := []containerView{}
+	for _, v := range a.registrar.Roll().Verdicts {
+		view := containerView{ID: v.ContainerID, Name: v.Name, Used: v.Used, Reason: v.Reason, Warnings: append([]string{}, v.Warnings...), Backends: []string{}}
+		for _, entry := range v.Entries {
+			view.Backends = append(view.Backends, entry.Service)
+			for _, conflict := range snapshot.Conflicts {
+				if conflict.Loser == entry.Service {
+					view.Warnings = append(view.Warnings, conflict.String())
+				}
+			}
+		}
+		views = append(views, view)
+	}
+	slices.SortFunc(views, func(a, b containerView) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	writeJSON(w, http.StatusOK, snapshot.Version, views)
+}
+
+func (a *Admin) why(w http.ResponseWriter, r *http.Request) {
+	explainer := Explainer{a.registry.Snapshot(), a.registrar.Roll()}
+	target := r.URL.Query().Get("target")
+	if target == "" {
+		writeJSON(w, http.StatusBadRequest, explainer.Snapshot.Version, problemView{"the parameter target is missing: a URL, a host or a container"})
+		return
+	}
+	writeJSON(w, http.StatusOK, explainer.Snapshot.Version, explainer.Explain(target))
 }
 
 func (a *Admin) drain(w http.ResponseWriter, r *http.Request) {

@@ -20,11 +20,11 @@ type answer struct {
 
 var (
 	answerNoRoute = &answer{http.StatusNotFound, "no-route",
-		"No service answers to this host and path. On the Docker host, `rollcall check` lists the containers, which of them are used, and why the others are not.", 0}
+		"No service answers to this host and path. On the Docker host, `rollcall why` with this URL tells what is missing.", 0}
 	answerEmpty = &answer{http.StatusServiceUnavailable, "no-backend",
 		"No backend entry in the service registry. Start a container with a rollcall label or of an --image; `rollcall check` tells what is found.", 1}
 	answerNoBackend = &answer{http.StatusServiceUnavailable, "no-backend",
-		"The service has no usable backend at the moment. On the Docker host, `rollcall check` tells what its containers do.", 1}
+		"The service has no usable backend at the moment. On the Docker host, `rollcall why` with this URL tells what its containers do.", 1}
 	answerBackendFailed = &answer{http.StatusBadGateway, "backend-failed",
 		"The service broke the connection before it answered. Its own log tells why.", 0}
 	answerBackendTimeout = &answer{http.StatusGatewayTimeout, "backend-timeout",

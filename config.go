@@ -18,6 +18,7 @@ import (
 type commandLine struct {
 	Serve       serveCommand       `cmd:"" default:"withargs" help:"Run registrar, registry and proxy (the default command)."`
 	Ps          psCommand          `cmd:"" help:"List the backends that the running daemon knows."`
+	Why         whyCommand         `cmd:"" help:"Explain which backend a request would reach and why, or what stops it."`
 	Check       checkCommand       `cmd:"" help:"Ask the engine once, print a verdict per container, serve nothing."`
 	Drain       drainCommand       `cmd:"" help:"Take a container's backends out of rotation, let their requests finish."`
 	Undrain     undrainCommand     `cmd:"" help:"Put a container's backends back into rotation."`
@@ -93,6 +94,12 @@ type healthcheckCommand struct {
 }
 
 type psCommand struct {
+	adminFlag `embed:""`
+	JSON      bool `name:"json" help:"Print JSON."`
+}
+
+type whyCommand struct {
+	Target    string `arg:"" help:"A URL, a host, or a container."`
 	adminFlag `embed:""`
 	JSON      bool `name:"json" help:"Print JSON."`
 }

@@ -20,6 +20,7 @@ type Verdict struct {
 	Used        bool
 	Reason      string   // one sentence: which rule made it so
 	Warnings    []string // a sentence each: what is wrong and what to do
+	Claims      []string // the hosts that its labels name, also if it is not used
 	Entries     []Entry  // one for each service; empty unless Used
 	Choices     []Choice // how each entry's port and address were chosen, index by index
 }
@@ -53,7 +54,8 @@ const (
 func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verdict {
 	verdict := Verdict{ContainerID: c.ID, Name: c.Name}
 	chosen, reason, warnings := r.choose(c, config)
-	verdict.Reason, verdict.Warnings = reason, warnings
+	verdict.Reason, verdict.Warnings = reason, append(warnings, nearRoots(c.Labels)...)
+	verdict.Claims = claims(c.Labels)
 	if !chosen {
 		return verdict
 	}
@@ -80,12 +82,15 @@ func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verd
 // choose tells whether a container is to be a backend, and which rule says so.
 func (r *Rules) choose(c docker.Container, config docker.Config) (chosen bool, reason string, warnings []string) {
 	enable, asked := c.Labels[labelEnable]
-	enabled, err := parseBool(enable)
+	enabled, err := parseBool(unquote(strings.TrimSpace(enable)))
 	if asked && err != nil {
 		warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", labelEnable, enable, err))
 		asked = false
 	}
 	if asked && !enabled {
+		if others := ourLabels(c.Labels); len(others) > 1 {
+			warnings = append(warnings, "its other rollcall labels have no effect while "+labelEnable+"=false")
+		}
 		return false, "not used: its label " + labelEnable + "=false says so", warnings
 	}
 	if !asked && strings.EqualFold(c.Labels[composeOneOff], "true") {
@@ -94,8 +99,8 @@ func (r *Rules) choose(c docker.Container, config docker.Config) (chosen bool, r
 	if asked {
 		return true, "used: its label " + labelEnable + "=true says so", warnings
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
-		if strings.HasPrefix(key, labelPrefix) && key != labelEnable {
+	for _, key := range ourLabels(c.Labels) {
+		if key != labelEnable {
 			return true, "used: it has the label " + key, warnings
 		}
 	}
@@ -168,6 +173,52 @@ func unreachable(port uint16, mode AddressMode, skipped []string) string {
 	}
 	return fmt.Sprintf("no address for port %d can be reached from here with --address %s (%s): put it on a network that rollcall is on, or publish the port",
 		port, mode, tried)
+}
+
+// ourLabels returns the keys of a container's rollcall labels, sorted.
+func ourLabels(labels map[string]string) []string {
+	var keys []string
+	for key := range labels {
+		if strings.HasPrefix(key, labelPrefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// claims returns the hosts that a container's labels name.
+func claims(labels map[string]string) []string {
+	var hosts []string
+	for _, key := range ourLabels(labels) {
+		if key == labelPrefix+"host" || strings.HasSuffix(key, ".host") {
+			if list, err := parseHosts(unquote(labels[key])); err == nil {
+				hosts = append(hosts, splitList(list)...)
+			}
+		}
+	}
+	return hosts
+}
+
+// nearRoots warns of labels that would be rollcall's but for a typing error.
+func nearRoots(labels map[string]string) []string {
+	var warnings []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		root, rest, dotted := strings.Cut(key, ".")
+		if dotted && root != "rollcall" && nearest(strings.ToLower(root), []string{"rollcall"}) != "" {
+			warnings = append(warnings, fmt.Sprintf("label %s is not rollcall's; did you mean %s%s?", key, labelPrefix, rest))
+		}
+	}
+	return warnings
+}
+
+// unquote removes quotes that a label's value should not have: in the list form
+// of a compose file, - rollcall.host="a", they become part of it.
+func unquote(value string) string {
+	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		return value[1 : n-1]
+	}
+	return value
 }
 
 // byImage tells whether a container of that image would be chosen without any
@@ -314,7 +365,12 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []s
 			warnings = append(warnings, unknownLabel(label, name, key))
 			continue
 		}
-		if err := read(l, strings.TrimSpace(all[label])); err != nil {
+		value := strings.TrimSpace(all[label])
+		if bare := unquote(value); bare != value {
+			warnings = append(warnings, fmt.Sprintf("label %s has quotes in its value; it is read as %s (in a compose file, quote the whole line)", label, bare))
+			value = bare
+		}
+		if err := read(l, value); err != nil {
 			warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", label, all[label], err))
 			continue
 		}

@@ -7,6 +7,7 @@
 //	rollcall              serve: registrar, registry and proxy
 //	rollcall ps           the backends that the running daemon knows
 //	rollcall drain NAME   take a container out of rotation; undrain puts it back
+//	rollcall why TARGET   why a URL, a host or a container gets where it gets
 //	rollcall check        a verdict per container, serving nothing
 //	rollcall healthcheck  exit 0 when the local daemon is ready
 //	rollcall version

@@ -24,6 +24,18 @@ func (r *Route) String() string {
 	return r.Host + r.Path
 }
 
+// Conflict is a route that two services claim. The one whose oldest container is
+// older keeps it.
+type Conflict struct {
+	Host, Path    string // as in Route
+	Winner, Loser string // services
+}
+
+func (c Conflict) String() string {
+	return fmt.Sprintf("services %s and %s both claim %s; %s keeps it, its oldest container is older",
+		c.Winner, c.Loser, (&Route{Host: c.Host, Path: c.Path}).String(), c.Winner)
+}
+
 // Strip tells whether the route's path prefix is to be removed.
 func (r *Route) Strip() bool { return r.Service.Lead.Strip && r.Path != "/" }
 
@@ -89,7 +101,7 @@ type prefixes map[string]*Route // by path prefix
 // newRouteTable indexes what the services claim. Of two that claim the same
 // host and path, the one whose oldest container is older keeps it; the others
 // are told of in conflicts.
-func newRouteTable(services []*Service) (table *routeTable, conflicts []string) {
+func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict) {
 	table = &routeTable{}
 	bySeniority := slices.Clone(services)
 	slices.SortStableFunc(bySeniority, func(a, b *Service) int {
@@ -100,8 +112,7 @@ func newRouteTable(services []*Service) (table *routeTable, conflicts []string) 
 			for _, path := range splitList(s.Lead.Paths) {
 				route := &Route{Host: host, Path: path, Priority: s.Lead.Priority, Service: s}
 				if holder := table.add(route); holder != nil {
-					conflicts = append(conflicts, fmt.Sprintf("service %s and service %s both claim %s; %s keeps it, its oldest container is older",
-						holder.Service.Name, s.Name, route, holder.Service.Name))
+					conflicts = append(conflicts, Conflict{Host: host, Path: path, Winner: holder.Service.Name, Loser: s.Name})
 				}
 			}
 		}
@@ -112,8 +123,7 @@ func newRouteTable(services []*Service) (table *routeTable, conflicts []string) 
 			table.catchAll = &Route{Path: "/", Service: s}
 			table.all = append(table.all, table.catchAll)
 		} else {
-			conflicts = append(conflicts, fmt.Sprintf("service %s and service %s would both answer to any other host; %s does, its oldest container is older",
-				table.catchAll.Service.Name, s.Name, table.catchAll.Service.Name))
+			conflicts = append(conflicts, Conflict{Path: "/", Winner: table.catchAll.Service.Name, Loser: s.Name})
 		}
 	}
 	slices.SortFunc(table.tiers, func(a, b tier) int { return cmp.Compare(b.priority, a.priority) })

@@ -13,7 +13,7 @@ type Snapshot struct {
 	Version   uint64 // only grows
 	Time      time.Time
 	Members   []Member // sorted by service, age, container ID
-	Conflicts []string // routes that two services claim, a sentence each
+	Conflicts []Conflict
 
 	services   []*Service // sorted by name
 	routes     *routeTable
@@ -120,6 +120,19 @@ func lead(s State) int {
 	default:
 		return 0
 	}
+}
+
+// Peek returns the member that a next request could reach, without counting it
+// as picked; nil if none is usable.
+func (s *Service) Peek() *Member {
+	for _, b := range s.backends {
+		for i := range s.Members {
+			if s.Members[i].Backend == b {
+				return &s.Members[i]
+			}
+		}
+	}
+	return nil
 }
 
 // String says how many of its backends are in which state, for logs and
