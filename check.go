@@ -7,13 +7,27 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"rollcall/internal/docker"
 )
 
-// Run asks the engine once and prints a verdict per container.
+// Run prints a verdict per container: of those that the engine lists, or that a
+// compose file would start. A compose file with warnings is a no.
 func (c *checkCommand) Run(ctx context.Context, std streams) error {
+	rules := c.rules()
+	if c.File != "" {
+		verdicts, err := checkComposeFile(ctx, c.File, &rules)
+		if err != nil {
+			return err
+		}
+		report := newReport(ctx, "", verdicts, conflictsOf(verdicts))
+		if err := report.write(std.Out, c.JSON); err != nil || report.clean() {
+			return err
+		}
+		return errNo
+	}
 	engine, err := docker.New(docker.Options{Host: c.DockerHost})
 	if err != nil {
 		return errUsage{err}
@@ -23,25 +37,32 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	rules := c.rules()
 	verdicts, err := callRoll(ctx, engine, &rules, interfaces)
 	if err != nil {
 		return err
 	}
-	report := newReport(ctx, engine.Host(), verdicts)
-	if c.JSON {
-		encoder := json.NewEncoder(std.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(report)
+	return newReport(ctx, engine.Host(), verdicts, conflictsOf(verdicts)).write(std.Out, c.JSON)
+}
+
+// conflictsOf finds the routes that two of the services would claim, were all
+// their containers healthy.
+func conflictsOf(verdicts []Verdict) []Conflict {
+	var members []Member
+	for _, v := range verdicts {
+		for _, entry := range v.Entries {
+			members = append(members, Member{Backend: NewBackend(entry.Spec), Name: entry.Name, State: Healthy})
+		}
 	}
-	report.print(std.Out)
-	return nil
+	slices.SortFunc(members, byService)
+	_, conflicts := newRouteTable(groupServices(members))
+	return conflicts
 }
 
 // report is what check prints.
 type report struct {
-	Engine     string            `json:"engine"`
+	Engine     string            `json:"engine"` // "" for a compose file
 	Containers []containerReport `json:"containers"`
+	Conflicts  []string          `json:"conflicts"` // routes that two services claim
 }
 
 type containerReport struct {
@@ -64,8 +85,11 @@ type serviceReport struct {
 	Problems []string `json:"problems"`
 }
 
-func newReport(ctx context.Context, engine string, verdicts []Verdict) *report {
-	r := &report{Engine: engine, Containers: []containerReport{}}
+func newReport(ctx context.Context, engine string, verdicts []Verdict, conflicts []Conflict) *report {
+	r := &report{Engine: engine, Containers: []containerReport{}, Conflicts: []string{}}
+	for _, conflict := range conflicts {
+		r.Conflicts = append(r.Conflicts, conflict.String())
+	}
 	for _, v := range verdicts {
 		c := containerReport{ID: v.ContainerID, Name: v.Name, Used: v.Used, Reason: v.Reason, Warnings: append([]string{}, v.Warnings...), Services: []serviceReport{}}
 		for i, entry := range v.Entries {
@@ -85,6 +109,9 @@ func newServiceReport(ctx context.Context, entry Entry, choice Choice) serviceRe
 	}
 	if entry.CatchAll {
 		s.Routes = append(s.Routes, "any host that no other service claims")
+	}
+	if entry.ContainerID == entry.Name {
+		return s // of a compose file: there is no container yet
 	}
 	switch entry.Engine {
 	case EngineStopped:
@@ -119,12 +146,35 @@ func newServiceReport(ctx context.Context, entry Entry, choice Choice) serviceRe
 	return s
 }
 
+// clean tells whether there is nothing to warn of.
+func (r *report) clean() bool {
+	return len(r.Conflicts) == 0 && !slices.ContainsFunc(r.Containers, func(c containerReport) bool { return len(c.Warnings) > 0 })
+}
+
+func (r *report) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	r.print(w)
+	return nil
+}
+
 func (r *report) print(w io.Writer) {
 	used := 0
 	for _, c := range r.Containers {
-		fmt.Fprintf(w, "%s (%s): %s\n", c.Name, short(c.ID), c.Reason)
+		if r.Engine == "" {
+			fmt.Fprintf(w, "%s: %s\n", c.Name, c.Reason)
+		} else {
+			fmt.Fprintf(w, "%s (%s): %s\n", c.Name, short(c.ID), c.Reason)
+		}
 		for _, s := range c.Services {
-			fmt.Fprintf(w, "  service %s, port %d (%s)", s.Service, s.Port, s.PortWhy)
+			if s.Port != 0 {
+				fmt.Fprintf(w, "  service %s, port %d (%s)", s.Service, s.Port, s.PortWhy)
+			} else {
+				fmt.Fprintf(w, "  service %s, port %s", s.Service, s.PortWhy)
+			}
 			if s.Address != "" {
 				fmt.Fprintf(w, ", at %s (%s)", s.Address, s.AddrWhy)
 			}
@@ -145,6 +195,13 @@ func (r *report) print(w io.Writer) {
 		if c.Used {
 			used++
 		}
+	}
+	for _, conflict := range r.Conflicts {
+		fmt.Fprintf(w, "warning: %s\n", conflict)
+	}
+	if r.Engine == "" {
+		fmt.Fprintf(w, "%d of %d services of the compose file would be used\n", used, len(r.Containers))
+		return
 	}
 	fmt.Fprintf(w, "%d of %d containers of the engine at %s are used\n", used, len(r.Containers), r.Engine)
 }

@@ -84,6 +84,7 @@ func (c *serveCommand) Validate() error {
 }
 
 type checkCommand struct {
+	File           string `arg:"" optional:"" placeholder:"COMPOSE-FILE" help:"A compose file: judge what it would start, without the engine."`
 	discoveryFlags `embed:""`
 	JSON           bool `name:"json" help:"Print JSON."`
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -337,9 +337,7 @@ func (r *Registry) publish(now time.Time) {
 			probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
 			trial:    rec.ejected.trial})
 	}
-	slices.SortFunc(list, func(a, b Member) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
-	})
+	slices.SortFunc(list, byService)
 	old := r.current.Load()
 	next := &Snapshot{Version: old.Version + 1, Time: now, Members: list, superseded: make(chan struct{})}
 	next.services = r.compile(list)
@@ -369,29 +367,15 @@ func (r *Registry) settle(rec *record, now time.Time) {
 // compile groups the sorted members into services. It must be called with mu
 // held, for the standings.
 func (r *Registry) compile(list []Member) []*Service {
-	var services []*Service
-	for start := 0; start < len(list); {
-		end := start
-		for end < len(list) && list[end].Service == list[start].Service {
-			end++
+	services := groupServices(list)
+	known := make(map[string]bool, len(services))
+	for _, s := range services {
+		known[s.Name] = true
+		if r.standings[s.Name] == nil {
+			r.standings[s.Name] = &standing{}
 		}
-		name := list[start].Service
-		if r.standings[name] == nil {
-			r.standings[name] = &standing{}
-		}
-		services = append(services, newService(name, list[start:end:end], r.standings[name]))
-		start = end
+		s.stand(r.standings[s.Name])
 	}
-	if len(r.standings) > len(services) {
-		known := make(map[string]bool, len(services))
-		for _, s := range services {
-			known[s.Name] = true
-		}
-		for name := range r.standings {
-			if !known[name] {
-				delete(r.standings, name)
-			}
-		}
-	}
+	maps.DeleteFunc(r.standings, func(name string, _ *standing) bool { return !known[name] })
 	return services
 }

@@ -58,13 +58,32 @@ type standing struct {
 	traffic  Traffic
 }
 
+// byService is the order of a snapshot's members: by service, age, container ID.
+func byService(a, b Member) int {
+	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
+}
+
+// groupServices makes services of members that are sorted byService.
+func groupServices(members []Member) []*Service {
+	var services []*Service
+	for start := 0; start < len(members); {
+		end := start
+		for end < len(members) && members[end].Service == members[start].Service {
+			end++
+		}
+		services = append(services, newService(members[start:end:end]))
+		start = end
+	}
+	return services
+}
+
 // newService must be given at least one member.
-func newService(name string, members []Member, standing *standing) *Service {
-	s := &Service{Name: name, Members: members, Oldest: members[0].Created, standing: standing}
+func newService(members []Member) *Service {
+	s := &Service{Name: members[0].Service, Members: members, Oldest: members[0].Created}
 	s.backends = choose(members, func(m *Member) bool { return m.State == Healthy })
 	if len(s.backends) == 0 {
-		// A check can be wrong; a 503 is certain.
-		// Only a refused connection is as certain.
+		// A check can be wrong; a 503 is certain. Only a refused connection is
+		// as certain.
 		s.backends = choose(members, func(m *Member) bool { return m.State == Unhealthy && !m.probed })
 	} else {
 		s.trials = choose(members, func(m *Member) bool { return m.State == Unhealthy && m.trial && !m.probed })
@@ -74,6 +93,12 @@ func newService(name string, members []Member, standing *standing) *Service {
 	s.Lead = slices.MaxFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(lead(a.State), lead(b.State)), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
 	})
+	return s
+}
+
+// stand gives s what it keeps from snapshot to snapshot. The balancer is made
+// anew when the labels name another one.
+func (s *Service) stand(standing *standing) {
 	if standing.balancer == nil || standing.balance != s.Lead.Balance {
 		balancer, err := newBalancer(s.Lead.Balance)
 		if err != nil {
@@ -81,8 +106,7 @@ func newService(name string, members []Member, standing *standing) *Service {
 		}
 		standing.balance, standing.balancer = s.Lead.Balance, balancer
 	}
-	s.balancer = standing.balancer
-	return s
+	s.standing, s.balancer = standing, standing.balancer
 }
 
 func choose(members []Member, fits func(*Member) bool) []*Backend {
