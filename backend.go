@@ -47,19 +47,11 @@ type HealthCheck struct {
 // so that Spec stays comparable.
 type Candidates string
 
-func candidates(addrs ...netip.AddrPort) Candidates {
-	list := make([]string, len(addrs))
-	for i, a := range addrs {
-		list[i] = a.String()
-	}
-	return Candidates(strings.Join(list, " "))
-}
-
 // All returns the addresses, best first.
 func (c Candidates) All() []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for field := range strings.FieldsSeq(string(c)) {
-		addrs = append(addrs, netip.MustParseAddrPort(field)) // made by candidates()
+		addrs = append(addrs, netip.MustParseAddrPort(field)) // made by Rules.entry
 	}
 	return addrs
 }

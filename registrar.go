@@ -304,8 +304,8 @@ func (r *Registrar) confirmStopping(ctx context.Context) {
 		if !m.stopping {
 			continue
 		}
-		if started, err := r.engine.StartedAt(ctx, m.ContainerID); err == nil {
-			r.registry.Restarted(m.ContainerID, started)
+		if started, err := r.engine.StartedAt(ctx, m.ContainerID); err == nil && r.registry.Restarted(m.ContainerID, started) {
+			r.Wake() // the list may be older than that
 		}
 	}
 }

@@ -182,8 +182,9 @@ func (r *Registry) Undrain(containerID string) bool {
 
 // Restarted notes that a container began anew at this time (by the engine's
 // clock): what was known of its readiness and its end belongs to its former
-// life.
-func (r *Registry) Restarted(containerID string, at time.Time) {
+// life. It reports whether that is news: only a poll that begins now can confirm
+// where it is.
+func (r *Registry) Restarted(containerID string, at time.Time) (news bool) {
 	r.each(containerID, func(rec *record, _ time.Time) bool {
 		if !at.After(rec.started) {
 			return false // told twice
@@ -201,8 +202,10 @@ func (r *Registry) Restarted(containerID string, at time.Time) {
 		}
 		rec.reach, rec.reachReason, rec.unconfirmed = unreached, "it has just started", true
 		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
+		news = true
 		return true
 	})
+	return news
 }
 
 // Eject takes b out of rotation because requests to it keep failing, for longer
