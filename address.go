@@ -21,6 +21,7 @@ type Vantage struct {
 	Gateways   []netip.Addr   // of those networks: the way from a container to its host
 	EngineIP   netip.Addr     // where a remote engine publishes ports
 	containers map[string]docker.Container
+	owners     map[string]string // see owners
 }
 
 // InContainer tells whether rollcall itself runs in a container of this engine,
@@ -31,7 +32,7 @@ func (v *Vantage) InContainer() bool { return v.InNetworks != nil }
 // interfaces are rollcall's own addresses by MAC; local says that the endpoint
 // itself (a socket, loopback) shows that the engine is on this host.
 func newVantage(containers []docker.Container, interfaces []hostInterface, local bool, engineIP netip.Addr) *Vantage {
-	v := &Vantage{Local: local, EngineIP: engineIP, containers: make(map[string]docker.Container, len(containers))}
+	v := &Vantage{Local: local, EngineIP: engineIP, containers: make(map[string]docker.Container, len(containers)), owners: owners(containers)}
 	own := map[netip.Addr]string{}
 	for _, i := range interfaces {
 		v.Subnets = append(v.Subnets, i.subnet)

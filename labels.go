@@ -117,11 +117,18 @@ func (r *Rules) choose(c docker.Container, config docker.Config) (chosen bool, r
 // entry makes the entry for one service of a chosen container.
 func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l labels, verdict *Verdict) (entry Entry, choice Choice, problem string) {
 	image := reference(c, config)
+	service, foreign := l.service, ""
+	if service == "" {
+		if service, foreign = v.defaultService(c, image); foreign != "" {
+			verdict.Warnings = append(verdict.Warnings, fmt.Sprintf("the Compose project %s has a service %s, too, so this one is called %s; the label rollcall.service gives it a name of its own",
+				foreign, c.Labels[composeService], service))
+		}
+	}
 	entry = Entry{
 		Spec: Spec{
 			ContainerID: c.ID,
 			Image:       image,
-			Service:     cmp.Or(l.service, serviceName(c.Labels[composeService]), serviceName(imageName(image)), short(c.ID)),
+			Service:     service,
 			Paths:       cmp.Or(l.paths, "/"),
 			Hosts:       l.hosts,
 			Priority:    l.priority,
