@@ -10,6 +10,7 @@ import (
 type record struct {
 	source  string
 	entry   Entry
+	poll    uint64 // the last Replace that had it
 	backend *Backend
 
 	started     time.Time // last start that an event told of, by the engine's clock

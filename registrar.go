@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ type Registrar struct {
 
 	roll atomic.Pointer[Roll] // never nil
 
-	told   map[string]string      // the warnings logged last, by container ID; owned by poll
+	told   map[string]Verdict     // as logged last, by container ID; owned by poll
 	window func() []hostInterface // rollcall's own addresses
 }
 
@@ -66,7 +67,7 @@ func NewRegistrar(engine Engine, registry *Registry, rules Rules, interval time.
 		interval: interval,
 		log:      log.With("engine", engine.Host()),
 		wake:     make(chan struct{}, 1),
-		told:     map[string]string{},
+		told:     map[string]Verdict{},
 		polled:   func(string, time.Duration, error) {},
 	}
 	r.window = func() []hostInterface {
@@ -192,24 +193,25 @@ func (r *Rules) needsConfig(c docker.Container) bool {
 
 // tell logs each container's warnings when they change, not at each poll.
 func (r *Registrar) tell(verdicts []Verdict) {
-	present := make(map[string]bool, len(verdicts))
 	for _, v := range verdicts {
-		present[v.ContainerID] = true
-		text := v.Reason + "\n" + strings.Join(v.Warnings, "\n")
-		if r.told[v.ContainerID] == text {
+		last, known := r.told[v.ContainerID]
+		if known && last.Reason == v.Reason && slices.Equal(last.Warnings, v.Warnings) {
 			continue
 		}
-		r.told[v.ContainerID] = text
+		r.told[v.ContainerID] = v
 		r.log.Debug("container "+v.Reason, "container", v.Name, "id", short(v.ContainerID))
 		for _, warning := range v.Warnings {
 			r.log.Warn(warning, "container", v.Name, "id", short(v.ContainerID))
 		}
 	}
-	for id := range r.told {
-		if !present[id] {
-			delete(r.told, id)
-		}
+	if len(r.told) == len(verdicts) {
+		return
 	}
+	present := make(map[string]bool, len(verdicts))
+	for _, v := range verdicts {
+		present[v.ContainerID] = true
+	}
+	maps.DeleteFunc(r.told, func(id string, _ Verdict) bool { return !present[id] })
 }
 
 // watch keeps an event stream open until ctx is done. The ticks go on without

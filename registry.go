@@ -24,6 +24,7 @@ type Registry struct {
 
 	mu        sync.Mutex // guards the following; never held across I/O
 	records   map[recordKey]*record
+	polls     uint64               // calls of Replace
 	standings map[string]*standing // by service; they survive polls
 }
 
@@ -66,10 +67,9 @@ func (r *Registry) Lookup(containerID string) []Member {
 // what the roll lacks is gone. An equal roll publishes nothing.
 func (r *Registry) Replace(source string, roll []Entry) {
 	r.update(func(now time.Time) (changed bool) {
-		present := make(map[recordKey]bool, len(roll))
+		r.polls++
 		for _, entry := range roll {
 			key := recordKey{entry.ContainerID, entry.Service}
-			present[key] = true
 			old := r.records[key]
 			if old != nil && old.unconfirmed {
 				old.unconfirmed = false
@@ -83,9 +83,10 @@ func (r *Registry) Replace(source string, roll []Entry) {
 				r.records[key] = old.follow(source, entry)
 				changed = true
 			}
+			r.records[key].poll = r.polls
 		}
 		for key, rec := range r.records {
-			if rec.source == source && !present[key] {
+			if rec.source == source && rec.poll != r.polls {
 				r.drop(key, rec, "removed")
 				changed = true
 			}
