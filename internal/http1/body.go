@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 )
@@ -38,15 +40,28 @@ type body struct {
 // Read returns io.EOF together with the last bytes if their end is known by then. It must not be called by two goroutines
 // at the same time; Close may be called at any time.
 func (b *body) Read(p []byte) (int, error) {
-	if !b.state.CompareAndSwap(open, reading) {
-		if b.state.Load() == ended {
-			return 0, b.err
-		}
-		return 0, http.ErrBodyReadAfterClose
+	if err := b.enter(); err != nil {
+		return 0, err
 	}
 	n, err := b.read(p)
+	return n, b.leave(err)
+}
+
+// enter begins a Read, or says why there is nothing to read any more.
+func (b *body) enter() error {
+	if b.state.CompareAndSwap(open, reading) {
+		return nil
+	}
+	if b.state.Load() == ended {
+		return b.err
+	}
+	return http.ErrBodyReadAfterClose
+}
+
+// leave ends a Read. After an error, io.EOF among them, it ends the exchange.
+func (b *body) leave(err error) error {
 	if err == nil && b.state.CompareAndSwap(reading, open) {
-		return n, nil
+		return nil
 	}
 	if err == nil || b.state.Load() == closing {
 		err = http.ErrBodyReadAfterClose
@@ -54,6 +69,73 @@ func (b *body) Read(p []byte) (int, error) {
 	b.err = err
 	interrupted := b.state.Swap(ended) == closing
 	b.c.finish(err == io.EOF && b.keep && !interrupted)
+	return err
+}
+
+// WriteTo writes the rest of the body to w. If its length is known and w is a socket, or a http.ResponseWriter on one, Linux moves
+// the bytes from one to the other without showing them to us (splice): a large body then costs much less.
+func (b *body) WriteTo(w io.Writer) (n int64, err error) {
+	if r, ok := w.(io.ReaderFrom); ok && b.mode == counted && b.left > uploadSize {
+		if nc, ok := b.c.nc.(*net.TCPConn); ok {
+			return b.moveTo(w, r, nc)
+		}
+	}
+	buf := uploads.Get().(*[uploadSize + bufferSize]byte)
+	defer uploads.Put(buf)
+	for err == nil {
+		var read, wrote int
+		read, err = b.Read(buf[:])
+		if read > 0 {
+			var werr error
+			wrote, werr = w.Write(buf[:read])
+			n += int64(wrote)
+			if werr != nil {
+				return n, werr
+			}
+		}
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
+// moveTo is WriteTo for a body whose rest w can take from the connection itself.
+func (b *body) moveTo(w io.Writer, r io.ReaderFrom, nc *net.TCPConn) (n int64, err error) {
+	if err := b.enter(); err != nil {
+		if err == io.EOF {
+			err = nil
+		}
+		return 0, err
+	}
+	c := b.c
+	if c.in.len() > 0 {
+		head := c.in.bytes()[:min(int64(c.in.len()), b.left)]
+		m, werr := w.Write(head)
+		n, err = int64(m), werr
+		c.in.r += m
+		b.left -= n
+	}
+	if err == nil && b.left > 0 {
+		// An error may now be of either side, so that none of them may be a deadline that means nothing.
+		c.watch()
+		c.setDeadline(0)
+		rest := &io.LimitedReader{R: nc, N: b.left}
+		var moved int64
+		moved, err = r.ReadFrom(rest)
+		n, b.left = n+moved, rest.N
+	}
+	switch {
+	case err != nil && c.ctx.Err() != nil:
+		err = context.Cause(c.ctx)
+	case err == nil && b.left > 0:
+		err = io.ErrUnexpectedEOF
+	case err == nil:
+		err = io.EOF
+	}
+	if err = b.leave(err); err == io.EOF {
+		err = nil
+	}
 	return n, err
 }
 
@@ -75,30 +157,6 @@ func (b *body) read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err
-}
-
-// readSome copies what is buffered, else reads once: into p if that is large, because then every copy counts.
-func (c *conn) readSome(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if c.in.len() == 0 {
-		if len(p) >= bufferSize/2 {
-			return c.read(p)
-		}
-		if err := c.fill(); err != nil {
-			return 0, err
-		}
-	}
-	return c.in.take(p), nil
-}
-
-// fill reads more into the buffer, which isn't full.
-func (c *conn) fill() error {
-	c.in.room(len(c.in.b))
-	n, err := c.read(c.in.b[c.in.w:])
-	c.in.w += n
-	return err
 }
 
 // Close ends the exchange. If the rest of the body is here already, the connection can be used again; waiting for more

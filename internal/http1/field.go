@@ -54,7 +54,7 @@ func hasToken(lists []string, token string) bool {
 		for list != "" {
 			var item string
 			item, list, _ = strings.Cut(list, ",")
-			if strings.EqualFold(strings.Trim(item, " \t"), token) {
+			if strings.EqualFold(trimSpace(item), token) {
 				return true
 			}
 		}
@@ -80,4 +80,13 @@ func canonicalize(name []byte) bool {
 	return len(name) > 0
 }
 
-func trimSpace(s string) string { return strings.Trim(s, " \t") }
+// trimSpace cuts off OWS (RFC 9110, section 5.6.3).
+func trimSpace[S string | []byte](s S) S {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}

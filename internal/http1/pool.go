@@ -79,7 +79,8 @@ func setDefault[T int | time.Duration](v *T, def T) {
 // A body with a method Len() int, as bytes.Reader has, is taken to hold Len bytes that can be read without waiting.
 // If that is all of Content-Length and at most 64 KiB, no goroutine is needed to send it.
 //
-// The response's body has to be closed. Closing it before its end closes the connection, unless the rest is
+// The response's body has to be closed. It is an io.WriterTo, which moves a large body of known length from socket to socket without
+// copying where the system can. Closing it before its end closes the connection, unless the rest is
 // already here. It returns io.ErrUnexpectedEOF if the backend hangs up early, and the context's cause if the context ends. A
 // request's context that ends is noticed at once, or within 100 ms in the first 100 ms of an exchange.
 //
@@ -137,6 +138,10 @@ func (p *Pool) dial(ctx context.Context) (*conn, *Error) {
 		return newConn(p, nc), nil
 	case ctx.Err() != nil:
 		return nil, &Error{Kind: Canceled, Err: context.Cause(ctx)}
+	}
+	// A dialer keeps the time itself, and may be a moment ahead of the context.
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		return nil, &Error{Kind: Canceled, Err: context.DeadlineExceeded}
 	}
 	return nil, &Error{Kind: Dial, Err: err}
 }

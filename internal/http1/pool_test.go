@@ -171,8 +171,9 @@ func TestNothingWrittenIsTriedAgain(t *testing.T) {
 
 	dials = 0
 	ask(t, pool)
-	e := failure(t, pool, newRequest(t, "POST", "/", struct{ io.Reader }{strings.NewReader("x")}))
-	if e.Kind != Stale || e.Wrote && e.BodyTaken {
+	req := newRequest(t, "POST", "/", struct{ io.Reader }{strings.NewReader("x")})
+	req.ContentLength = 1
+	if e := failure(t, pool, req); e.Kind != Stale || e.Wrote || !e.BodyTaken {
 		t.Errorf("%+v", e)
 	}
 }

@@ -146,13 +146,13 @@ func (f *frame) note(name, value []byte) error {
 		if f.length != unknown {
 			return malformed("more than one Content-Length")
 		}
-		n, ok := parseLength(bytes.Trim(value, " \t"))
+		n, ok := parseLength(trimSpace(value))
 		if !ok {
 			return malformed("bad Content-Length")
 		}
 		f.length = n
 	case "Transfer-Encoding":
-		if f.chunked || !bytes.EqualFold(bytes.Trim(value, " \t"), []byte("chunked")) {
+		if f.chunked || !bytes.EqualFold(trimSpace(value), []byte("chunked")) {
 			return malformed("unsupported Transfer-Encoding")
 		}
 		f.chunked = true
@@ -193,7 +193,7 @@ type answer struct {
 func newAnswer(head []byte, f *frame) (*answer, error) {
 	a := new(answer)
 	s := string(head)
-	line, s, _ := strings.Cut(s, "\r\n")
+	line, s := nextLine(s)
 	a.Proto, a.ProtoMajor, a.ProtoMinor = line[:8], 1, f.minor
 	a.Status, a.StatusCode = strings.TrimLeft(line[9:], " "), f.code
 	a.ContentLength = f.length
@@ -204,7 +204,7 @@ func newAnswer(head []byte, f *frame) (*answer, error) {
 		values = make([]string, f.fields)
 	}
 	for {
-		line, s, _ = strings.Cut(s, "\r\n")
+		line, s = nextLine(s)
 		if line == "" {
 			return a, nil
 		}
@@ -230,6 +230,12 @@ func newAnswer(head []byte, f *frame) (*answer, error) {
 			a.Header[name] = one
 		}
 	}
+}
+
+// nextLine is cutLine for what has become a string.
+func nextLine(s string) (line, rest string) {
+	i := strings.IndexByte(s, '\n')
+	return s[:i-1], s[i+1:]
 }
 
 // announce makes the keys of Response.Trailer, whose values come with the end of the body.

@@ -99,18 +99,16 @@ func (u *upload) gather() (sent int64, err error) {
 }
 
 // flush writes what gather holds back. The caller of RoundTrip calls it when nothing came back for a while.
-func (u *upload) flush() {
+func (u *upload) flush() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.flushed || u.ended {
-		return
+		return nil
 	}
 	u.flushed = true
 	n, err := u.c.nc.Write(u.buf[:u.held])
 	u.wrote = u.wrote || n > 0
-	if err != nil {
-		u.stopped = true
-	}
+	return err
 }
 
 func (u *upload) sendChunks() error {
@@ -202,6 +200,9 @@ func (u *upload) end(err error) {
 	handed := u.handed
 	if u.done != nil {
 		close(u.done)
+	}
+	if err != nil && !u.handed && !u.stopped {
+		u.c.nc.SetReadDeadline(time.Now().Add(lastWords)) // makes the reader look at err
 	}
 	u.mu.Unlock()
 	if u.bodyFailure() != nil {
@@ -298,12 +299,16 @@ func (u *upload) settled() bool {
 	return u.ended && u.err == nil
 }
 
-// bodyFailure returns the error with which the request's body ended, if it did.
-func (u *upload) bodyFailure() error {
+func (u *upload) failure() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.err
+}
+
+// bodyFailure returns the error with which the request's body ended, if it did.
+func (u *upload) bodyFailure() error {
 	var body bodyError
-	if errors.As(u.err, &body) {
+	if errors.As(u.failure(), &body) {
 		return body
 	}
 	return nil
