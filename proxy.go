@@ -111,6 +111,10 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 		f.body = replayBody{}
 		f.proxy.forwards.Put(f)
 	}()
+	if r.ContentLength != 0 {
+		// A backend may answer before it has read all of the body.
+		http.NewResponseController(w).EnableFullDuplex() // an error: HTTP/2, which always is
+	}
 	// A response without a Content-Type stays without: net/http would guess one.
 	w.Header()["Content-Type"] = nil
 	f.carrier.ServeHTTP(w, r)
@@ -130,6 +134,7 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 		out.Header["X-Forwarded-Prefix"] = []string{f.prefix}
 	}
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
+	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
 	if f.idempotent && out.Body != nil && out.Body != http.NoBody {
 		f.body.start(out.Body)
 		out.Body = &f.body
