@@ -162,8 +162,6 @@ func hosts(list string) entryOption { return func(e *Entry) { e.Hosts = list } }
 
 func paths(list string) entryOption { return func(e *Entry) { e.Paths = list } }
 
-func priority(p int) entryOption { return func(e *Entry) { e.Priority = p } }
-
 func created(unix int64) entryOption { return func(e *Entry) { e.Created = unix } }
 
 func catchAll() entryOption { return func(e *Entry) { e.CatchAll = true } }

@@ -67,6 +67,10 @@ func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verd
 			verdict.Warnings = append(verdict.Warnings, problem)
 			continue
 		}
+		if slices.ContainsFunc(verdict.Entries, func(e Entry) bool { return e.Service == entry.Service }) {
+			verdict.Warnings = append(verdict.Warnings, fmt.Sprintf("labels rollcall.%s.… are ignored: the labels without a name describe the service %s already", name, name))
+			continue
+		}
 		verdict.Entries = append(verdict.Entries, entry)
 		verdict.Choices = append(verdict.Choices, choice)
 	}
@@ -363,6 +367,10 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []s
 		}
 		l, name, key := &plain, "", rest
 		if first, last, dotted := strings.Cut(rest, "."); dotted && labelKeys[rest] == nil {
+			if _, err := parseService(first); err != nil {
+				warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", label, all[label], err))
+				continue
+			}
 			named := services[first]
 			named.service = first
 			l, name, key = &named, first, last

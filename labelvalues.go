@@ -128,7 +128,7 @@ func parseHosts(value string) (string, error) {
 	}
 	for i, host := range hosts {
 		host = normalHost(host)
-		if !validHost(host) {
+		if !validHost(host) || strings.Contains(hosts[i], "/") { // a port may stand there, a URL not
 			return "", fmt.Errorf("%q can't be a host; a host is a name such as shop.example.com, *.example.com or *", hosts[i])
 		}
 		hosts[i] = host
