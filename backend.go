@@ -159,6 +159,7 @@ type Member struct {
 
 	stopping bool // draining because its engine announced its end
 	probed   bool // a connection is still to succeed, see Health
+	gone     bool // its process has ended or begun anew, and no poll has confirmed its address
 	trial    bool // ejected, and may get one trial request
 }
 

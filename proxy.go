@@ -62,6 +62,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The server does not wait for a connection that was taken from it.
 		p.upgraded.Add(1)
 		defer p.upgraded.Done()
+		w = upgradeWriter{w}
 	}
 	f := p.forwards.Get().(*forward)
 	f.serve(w, r, snapshot, route)
@@ -81,9 +82,9 @@ type forward struct {
 	proxy *Proxy
 	Exchange
 	carrier httputil.ReverseProxy
-	body    replayBody
-	prefix  string // to be removed from the path, "" for none
-	status  int    // of the response head; 0: there is none yet
+	body    *replayBody // of this request alone: a backend may answer while it is still sent
+	prefix  string      // to be removed from the path, "" for none
+	status  int         // of the response head; 0: there is none yet
 }
 
 func newForward(p *Proxy) *forward {
@@ -108,7 +109,7 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
 		f.service.traffic.count(f.status, time.Since(began))
 		f.finish()
-		f.body = replayBody{}
+		f.body = nil
 		f.proxy.forwards.Put(f)
 	}()
 	if r.ContentLength != 0 {
@@ -136,8 +137,8 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
 	if f.idempotent && out.Body != nil && out.Body != http.NoBody {
-		f.body.start(out.Body)
-		out.Body = &f.body
+		f.body = &replayBody{source: out.Body}
+		out.Body = f.body
 	}
 }
 
@@ -218,7 +219,7 @@ func answerFor(err error) *answer {
 // replayBody keeps what was read of a request's body, up to replayLimit, so
 // that the request can be sent again.
 type replayBody struct {
-	source   io.ReadCloser // nil: there is none
+	source   io.ReadCloser
 	kept     bytes.Buffer
 	position int  // of the next Read in kept
 	over     bool // more than replayLimit was read
@@ -228,12 +229,14 @@ type replayBody struct {
 // uploads are mostly POSTs, which can't be anyway.
 const replayLimit = 64 << 10
 
-func (b *replayBody) start(source io.ReadCloser) { *b = replayBody{source: source} }
+// whole tells whether everything that was read is kept; of no body, nothing is.
+func (b *replayBody) whole() bool { return b != nil && !b.over }
 
-// whole tells whether everything that was read is kept.
-func (b *replayBody) whole() bool { return b.source != nil && !b.over }
-
-func (b *replayBody) rewind() { b.position = 0 }
+func (b *replayBody) rewind() {
+	if b != nil {
+		b.position = 0
+	}
+}
 
 func (b *replayBody) Read(p []byte) (int, error) {
 	if kept := b.kept.Bytes()[min(b.position, b.kept.Len()):]; len(kept) > 0 && !b.over {

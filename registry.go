@@ -339,6 +339,7 @@ func (r *Registry) publish(now time.Time) {
 		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Reason: rec.reason, Since: rec.since,
 			stopping: rec.drain.reason != "" && !rec.drain.byHand,
 			probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
+			gone:     rec.unconfirmed,
 			trial:    rec.ejected.trial})
 	}
 	slices.SortFunc(list, byService)

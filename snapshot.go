@@ -88,7 +88,7 @@ func newService(members []Member) *Service {
 	} else {
 		s.trials = choose(members, func(m *Member) bool { return m.State == Unhealthy && m.trial && !m.probed })
 	}
-	s.lastHope = choose(members, func(m *Member) bool { return m.State == Draining && m.stopping && !m.probed })
+	s.lastHope = choose(members, func(m *Member) bool { return m.State == Draining && m.stopping && !m.probed && !m.gone })
 	s.usable = schedule(s.backends)
 	s.Lead = slices.MaxFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(lead(a.State), lead(b.State)), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
