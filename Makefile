@@ -1,6 +1,6 @@
 # The commands of everyday work. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: demo demo-stop test build images lint help
+.PHONY: demo demo-stop test chaos build images lint help
 
 demo: ## show rollcall at work: builds, starts, asks, stops one, starts another
 	@scripts/demo
@@ -10,6 +10,10 @@ demo-stop: ## remove the demo
 
 test: ## run all tests, against a real engine too
 	@scripts/test
+
+chaos: ## send load while containers and an engine come and go: nothing may fail
+	@scripts/engine
+	go run ./e2e/chaos
 
 build: ## build ./rollcall for this machine
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$$(git describe --tags --always --dirty)" -o rollcall .
