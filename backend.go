@@ -119,6 +119,7 @@ type Backend struct {
 	streak   atomic.Int32  // failures since the last response head
 	identity uint64        // hash of container and service, for balancers; immutable
 	token    string        // for the sticky cookie; immutable
+	answered atomic.Bool   // a response head came since it (re)started
 	trying   atomic.Bool   // a trial request is under way, see Service.Pick
 	conns    connSet       // open connections to it, idle and busy
 	life     atomic.Uint32 // grows each time it becomes reachable again: another try is worth it

@@ -187,6 +187,9 @@ func (x *Exchange) release() {
 // Answered notes that the backend sent a response head.
 func (x *Exchange) Answered() {
 	b := x.backend
+	if !b.answered.Load() {
+		b.answered.Store(true)
+	}
 	if b.streak.Load() != 0 {
 		b.streak.Store(0)
 	}
@@ -203,7 +206,7 @@ const ejectAfter = 5
 // and tells whether the request may go to another one. bodyLost says that its
 // body can't be sent from the beginning again.
 func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
-	b := x.backend
+	b, life := x.backend, x.tried[len(x.tried)-1].life
 	b.End()
 	x.backend = nil
 	x.lastErr = err
@@ -226,6 +229,9 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 		}
 	default:
 		b.failures.Add(1)
+		if err.Kind == http1.Broken && !b.answered.Load() && x.registry.Unready(b, life, "it closed a connection instead of answering") {
+			break
+		}
 		if streak := b.streak.Add(1); trial || streak >= ejectAfter {
 			x.registry.Eject(b, fmt.Sprintf("%d requests in a row failed, the last one: %s", streak, err.Kind))
 		}

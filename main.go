@@ -29,10 +29,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	ctx, stop := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2) // room for both: they may come at once
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	go func() {
-		<-ctx.Done()
-		stop() // a second signal ends the process
+		<-signals
+		stop()
+		<-signals
+		os.Exit(1)
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -17,6 +17,7 @@ type record struct {
 	reach       reach
 	reachedAt   time.Time // of the last Connected
 	reachReason string    // why reach is lost or not yet there
+	falseStarts int       // see Registry.Unready
 	unconfirmed bool      // an event says that it lives anew; its address counts when a poll has confirmed it
 	drain       drain     // zero when it is not draining
 	ejected     ejection  // zero when it is not ejected

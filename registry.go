@@ -139,6 +139,32 @@ func (r *Registry) Unreachable(b *Backend, reason string) {
 	})
 }
 
+// Unready notes that b broke a connection, made in one of its lives, before it
+// has ever answered: something accepts connections in its place, as Docker's
+// userland proxy does for a published port. It is out of rotation until the next
+// connection succeeds. Some starts are that slow, and others never end: it
+// reports false if it has happened too often to count as a start.
+func (r *Registry) Unready(b *Backend, life uint32, reason string) (starting bool) {
+	r.of(b, func(rec *record, _ time.Time) (changed bool) {
+		if b.life.Load() != life || rec.reach != reached {
+			starting = true // one of several requests that saw the same
+			return false
+		}
+		if rec.falseStarts == mostFalseStarts {
+			return false
+		}
+		rec.falseStarts++
+		rec.reach, rec.reachReason = lost, reason
+		starting = true
+		return true
+	})
+	return starting
+}
+
+// mostFalseStarts is how often a backend may break a connection before its first
+// answer, and not count as failing.
+const mostFalseStarts = 3
+
 // Drain sends the backends of a container no new requests until Undrain.
 // It reports whether the container is known.
 func (r *Registry) Drain(containerID, reason string) bool {
@@ -203,6 +229,8 @@ func (r *Registry) Restarted(containerID string, at time.Time) (news bool) {
 		}
 		rec.reach, rec.reachReason, rec.unconfirmed = unreached, "it has just started", true
 		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
+		rec.falseStarts = 0
+		rec.backend.answered.Store(false)
 		news = true
 		return true
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -57,6 +58,35 @@ func TestRetryOfBrokenConnections(t *testing.T) {
 		if seen.Load() != 1 {
 			t.Errorf("%s reached the broken backend %d times, want once", c.method, seen.Load())
 		}
+	}
+}
+
+// Docker's userland proxy accepts connections for a container that does not
+// listen yet, and may be slow to close them. Requests wait, but not for ever for a
+// backend that does nothing else.
+func TestRetryOfFalseStarts(t *testing.T) {
+	for _, c := range []struct {
+		breaks int32 // connections before it answers
+		status int
+	}{{1, 200}, {mostFalseStarts, 200}, {mostFalseStarts + 1, 502}} {
+		s := newStand(t, time.Minute)
+		var requests atomic.Int32
+		s.registry.Replace("test", []Entry{s.runs("a", "a-1", func(w http.ResponseWriter, r *http.Request) {
+			if requests.Add(1) <= c.breaks {
+				panic(http.ErrAbortHandler)
+			}
+		}, catchAll())})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- NewHealth(s.registry).Run(ctx) }()
+		if response, _ := s.ask("GET", "/", "", ""); response.StatusCode != c.status {
+			t.Errorf("%d broken connections, then %d; want %d", c.breaks, response.StatusCode, c.status)
+		}
+		if state := s.registry.List()[0].State; state != Healthy {
+			t.Errorf("%d broken connections, and it is %s", c.breaks, state)
+		}
+		cancel()
+		<-ended
 	}
 }
 

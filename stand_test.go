@@ -28,11 +28,15 @@ func newStand(t testing.TB, hold time.Duration) *stand {
 	return s
 }
 
-// serves makes the containers backends that have been connected to.
+// serves makes the containers backends that have been connected to, and have
+// answered.
 func (s *stand) serves(entries ...Entry) {
 	s.t.Helper()
 	s.registry.Replace("test", entries)
 	connectAll(s.registry)
+	for _, m := range s.registry.List() {
+		m.answered.Store(true)
+	}
 }
 
 // runs is a container whose server answers with handler.
