@@ -17,6 +17,8 @@ const (
 	App Service = "app"
 	// Hello is hello/: the demo service.
 	Hello Service = "hello"
+	// Itself is rollcall.
+	Itself Service = "rollcall"
 )
 
 // Image makes an image of a service and returns its name, which is made of the

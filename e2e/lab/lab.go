@@ -62,6 +62,9 @@ type Lab struct {
 	built       map[string]func() (string, error) // what go build made, by name; fixed from the beginning
 	dockerfiles func() error                      // buildDockerfiles, once
 
+	contained      sync.Once
+	containedImage string // of rollcall, see ServeContained
+
 	mu      sync.Mutex // guards the following fields
 	serial  int
 	tidying map[T]map[*Engine][]string // containers to remove at the end of each T
