@@ -13,6 +13,7 @@ test: ## run all tests, against a real engine too
 
 chaos: ## send load while containers and an engine come and go: nothing may fail
 	@scripts/engine
+	@scripts/package ip iproute2
 	go run ./e2e/chaos
 
 build: ## build ./rollcall for this machine

@@ -296,33 +296,17 @@ func TestForwardingEndsWithItsClient(t *testing.T) {
 // Bytes that a backend sends unasked must not reach the next client.
 func TestForwardingUnaskedBytes(t *testing.T) {
 	s := newStand(t, 0)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
 	said := make(chan struct{}, 8)
-	go func() {
+	s.serves(s.scripts("a", "a-1", func(conn net.Conn, in *bufio.Reader) {
 		for {
-			conn, err := listener.Accept()
-			if err != nil {
+			if _, err := http.ReadRequest(in); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				reader := bufio.NewReader(conn)
-				for {
-					if _, err := http.ReadRequest(reader); err != nil {
-						return
-					}
-					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
-					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad")
-					said <- struct{}{}
-				}
-			}()
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood")
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad")
+			said <- struct{}{}
 		}
-	}()
-	s.serves(backendOf("a", "a-1", at(listener.Addr().String()), catchAll()))
+	}, catchAll()))
 	for range 3 {
 		if _, body := s.ask("GET", "/", "", ""); body != "good" {
 			t.Fatalf("a client got %q", body)
