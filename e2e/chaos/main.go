@@ -8,6 +8,9 @@
 //     POST in any step that warns its containers (a stop signal);
 //   - where containers are killed without a warning, only POSTs that had reached
 //     one may fail (502 backend-failed, counted as allowed);
+//   - a POST may also fail that crossed with the end of an idle connection which
+//     its application closed, without having read it: counted as allowed, and at
+//     most two in a step;
 //   - with one replica nothing fails while it restarts within --hold;
 //   - no POST reaches an application twice;
 //   - no stream to another backend is dropped;

@@ -104,6 +104,7 @@ func (c *canvas) plotAxes() {
 }
 
 func (r *Report) bins(c *canvas) []bin {
+	why := r.reasonsLogged()
 	bins := make([]bin, int(c.length/binLength)+1)
 	for i := range r.outcomes {
 		o := &r.outcomes[i]
@@ -113,7 +114,7 @@ func (r *Report) bins(c *canvas) []bin {
 		}
 		b := &bins[at]
 		b.latencies = append(b.latencies, o.Latency)
-		switch r.judge(o) {
+		switch r.judge(o, why[o.Path]) {
 		case allowed:
 			b.allowed++
 		case failed:

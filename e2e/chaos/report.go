@@ -47,17 +47,32 @@ const (
 	failed
 )
 
-// judge tells what a request's outcome means: a POST whose container was killed
-// under it can't be sent again, and rollcall says so.
-func (r *Report) judge(o *load.Outcome) verdict {
+// judge tells what a request's outcome means, given what rollcall has logged of
+// it. A POST that can't be sent again is answered with 502: one whose container was
+// killed under it; and one that crossed with the end of an idle connection, which
+// the application closed without having read it. Only the application knows that
+// it has not.
+func (r *Report) judge(o *load.Outcome, logged string) verdict {
 	switch {
 	case o.Failure == "":
 		return good
-	case r.steps[o.Step].Abrupt && o.Kind == load.Post && o.Failure == "502 backend-failed":
+	case o.Kind != load.Post || o.Failure != "502 backend-failed":
+		return failed
+	case r.steps[o.Step].Abrupt:
+		return allowed
+	case strings.Contains(logged, crossed) && !r.witness.Saw(o.Path):
 		return allowed
 	}
 	return failed
 }
+
+// crossed is what rollcall says of a connection that was closed while a request
+// was on its way.
+const crossed = "kept connection was closed"
+
+// mostCrossed bounds the POSTs that may fail in a step that warns its containers:
+// more is no coincidence.
+const mostCrossed = 2
 
 // row is one line of the table.
 type row struct {
@@ -78,16 +93,17 @@ func (r *Report) rows() []row {
 		row := &rows[o.Step]
 		row.requests++
 		row.latencies = append(row.latencies, o.Latency)
-		verdict := r.judge(o)
+		logged := why[o.Path]
+		verdict := r.judge(o, logged)
 		if verdict == good {
 			continue
 		}
 		reason := fmt.Sprintf("%s: %s", o.Kind, o.Failure)
-		if logged := why[o.Path]; logged != "" {
+		if logged != "" {
 			reason += " (" + logged + ")"
 		}
-		if o.Kind == load.Post && r.witness.Saw(o.Path) {
-			reason += ", seen by the app"
+		if o.Kind == load.Post {
+			reason += map[bool]string{true: ", seen by the app", false: ", not seen by the app"}[r.witness.Saw(o.Path)]
 		}
 		if verdict == allowed {
 			row.allowed++
@@ -221,6 +237,9 @@ func (r *Report) Broken() []string {
 		s := r.steps[i]
 		if row.failed > 0 {
 			broken = append(broken, fmt.Sprintf("%s: %d of %d requests failed", s.Name, row.failed, row.requests))
+		}
+		if row.allowed > mostCrossed && !s.Abrupt {
+			broken = append(broken, fmt.Sprintf("%s: %d POSTs failed on connections that were closed; at most %d is a coincidence", s.Name, row.allowed, mostCrossed))
 		}
 		for _, problem := range s.Problems {
 			broken = append(broken, s.Name+": "+problem)
