@@ -136,7 +136,7 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
-	if f.idempotent && out.Body != nil && out.Body != http.NoBody {
+	if out.Body != nil && out.Body != http.NoBody && (f.idempotent || pr.In.ContentLength > 0 && pr.In.ContentLength <= unseenLimit) {
 		f.body = &replayBody{source: out.Body}
 		out.Body = f.body
 	}
@@ -226,8 +226,12 @@ type replayBody struct {
 }
 
 // replayLimit is the size in bytes up to which a body can be sent again. Larger
-// uploads are mostly POSTs, which can't be anyway.
-const replayLimit = 64 << 10
+// uploads are mostly POSTs, which can't be anyway, unless it is certain that no
+// backend saw them: that is rare, so those are kept only up to unseenLimit.
+const (
+	replayLimit = 64 << 10
+	unseenLimit = 32 << 10
+)
 
 // whole tells whether everything that was read is kept; of no body, nothing is.
 func (b *replayBody) whole() bool { return b != nil && !b.over }

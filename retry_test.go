@@ -122,6 +122,34 @@ func TestRetryOfStaleConnections(t *testing.T) {
 	}
 }
 
+// A POST on a kept connection that was closed is sent again if it is certain that
+// nobody saw it, and its body is still there.
+func TestRetryOfUnseenRequests(t *testing.T) {
+	for _, c := range []struct {
+		failure  http1.Error
+		bodyLost bool
+		again    bool
+	}{
+		{http1.Error{Kind: http1.Stale, Wrote: false}, false, true},
+		{http1.Error{Kind: http1.Stale, Wrote: false}, true, false},
+		{http1.Error{Kind: http1.Stale, Wrote: true}, false, false},
+		{http1.Error{Kind: http1.Broken, Wrote: true}, false, false},
+	} {
+		s := newStand(t, 0)
+		s.serves(backendOf("a", "a-1", catchAll()))
+		x := &Exchange{}
+		x.start(s.registry, &s.proxy.patience, s.registry.Snapshot(), s.registry.Snapshot().Services()[0], &http.Request{Method: "POST"})
+		if _, err := x.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.failure.Err = io.EOF
+		if again := x.Failed(&c.failure, c.bodyLost); again != c.again {
+			t.Errorf("%s, wrote %t, body lost %t: again %t", c.failure.Kind, c.failure.Wrote, c.bodyLost, again)
+		}
+		x.finish()
+	}
+}
+
 func TestRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b budget

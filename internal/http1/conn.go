@@ -41,7 +41,7 @@ type conn struct {
 	in         *buffer
 	headLeft   int           // bytes that heads may still take
 	got        bool          // a byte of the response came
-	wrote      bool          // a byte of the request went, by the caller's hand; see also upload.wrote
+	wrote      int64         // bytes of the request that went, by the caller's hand; see also upload.wrote
 	taken      bool          // a byte of the body was read, by the caller's hand; see also upload.taken
 	awaiting   bool          // the final head isn't complete
 	sent       time.Duration // the wait for the head began
@@ -105,7 +105,7 @@ func (c *conn) fill() error {
 func (c *conn) write(p []byte) error {
 	for {
 		n, err := c.nc.Write(p)
-		c.wrote = c.wrote || n > 0
+		c.wrote += int64(n)
 		if err == nil {
 			return nil
 		}

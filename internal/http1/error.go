@@ -59,7 +59,8 @@ type Error struct {
 	// Reused: the connection had served an exchange before.
 	Reused bool
 
-	// Wrote: at least one byte of the request went out, so that the backend may have begun to work on it.
+	// Wrote: at least one byte of the request went out, so that the backend may have begun to work on it. False also if
+	// it is certain that none arrived: the backend had closed the connection before.
 	Wrote bool
 
 	// BodyTaken: bytes of the request's body were read from it. If false, the body is as it was.

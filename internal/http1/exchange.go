@@ -12,7 +12,7 @@ import (
 func (c *conn) begin(ctx context.Context, in *buffer) {
 	c.ctx, c.in = ctx, in
 	c.headLeft = c.pool.opts.MaxHeadBytes
-	c.got, c.wrote, c.taken, c.awaiting = false, false, false, true
+	c.got, c.wrote, c.taken, c.awaiting = false, 0, false, true
 	c.waiting, c.continueBy, c.upload = nil, 0, nil
 	c.sent = c.pool.now()
 
@@ -39,7 +39,7 @@ func (c *conn) begin(ctx context.Context, in *buffer) {
 func (c *conn) exchange(ctx context.Context, req *http.Request, in *buffer, head []byte, o outline) (*http.Response, *Error) {
 	c.begin(ctx, in)
 	sendErr := c.send(req, head, o)
-	if sendErr != nil && !c.wrote {
+	if sendErr != nil && c.wrote == 0 {
 		return nil, c.fail(sendErr)
 	}
 	// A backend that hangs up while we write may have said why.
@@ -245,14 +245,16 @@ func (c *conn) retire(keep bool) {
 
 // fail ends an exchange that has no response.
 func (c *conn) fail(err error) *Error {
+	unseen := !c.got && c.unseen(err)
 	c.nc.Close()
 	if c.unwatch != nil {
 		c.unwatch()
 	}
-	e := &Error{Err: err, Reused: c.reused, Wrote: c.wrote, BodyTaken: c.taken}
+	e := &Error{Err: err, Reused: c.reused, Wrote: c.wrote > 0, BodyTaken: c.taken}
 	if c.upload != nil {
 		c.upload.abandon(e)
 	}
+	e.Wrote = e.Wrote && !unseen
 	var body bodyError
 	var bad malformed
 	switch {

@@ -26,13 +26,13 @@ type upload struct {
 
 	mu      sync.Mutex // guards the following; held during a write only by flush
 	buf     *[uploadSize + bufferSize]byte
-	held    int  // buf[:held] is the head and the first bytes of the body, which wait for each other
-	flushed bool // they went, or are going
-	wrote   bool
-	taken   bool // bytes of the body were read
-	last    bool // all of the body was read; what remains is a write
-	stopped bool // don't read the body any more
-	ended   bool // the goroutine does nothing any more but what end says
+	held    int   // buf[:held] is the head and the first bytes of the body, which wait for each other
+	flushed bool  // they went, or are going
+	wrote   int64 // bytes that went
+	taken   bool  // bytes of the body were read
+	last    bool  // all of the body was read; what remains is a write
+	stopped bool  // don't read the body any more
+	ended   bool  // the goroutine does nothing any more but what end says
 	err     error
 	closed  bool          // the body was closed, or is about to be
 	replied bool          // RoundTrip has returned a response
@@ -107,7 +107,7 @@ func (u *upload) flush() error {
 	}
 	u.flushed = true
 	n, err := u.c.nc.Write(u.buf[:u.held])
-	u.wrote = u.wrote || n > 0
+	u.wrote += int64(n)
 	return err
 }
 
@@ -176,7 +176,7 @@ func (u *upload) write(p []byte) error {
 	n, err := u.c.nc.Write(p)
 	if n > 0 {
 		u.mu.Lock()
-		u.wrote = true
+		u.wrote += int64(n)
 		u.mu.Unlock()
 	}
 	return err
@@ -260,18 +260,8 @@ func (u *upload) abandon(e *Error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.stopped = true
-	if !u.ended {
-		u.done = make(chan struct{})
-		u.mu.Unlock()
-		timer := time.NewTimer(grace)
-		select {
-		case <-u.done:
-		case <-timer.C:
-		}
-		timer.Stop()
-		u.mu.Lock()
-	}
-	e.Wrote = e.Wrote || u.wrote
+	u.awaitEnd()
+	e.Wrote = e.Wrote || u.wrote > 0
 	e.BodyBusy = !u.ended
 	e.BodyTaken = u.taken || e.BodyBusy
 	var body bodyError
@@ -284,19 +274,37 @@ func (u *upload) abandon(e *Error) {
 func (u *upload) settled() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !u.ended && u.last {
-		u.done = make(chan struct{})
-		u.mu.Unlock()
-		timer := time.NewTimer(grace)
-		select {
-		case <-u.done:
-		case <-timer.C:
-		}
-		timer.Stop()
-		u.mu.Lock()
-		u.done = nil
+	if u.last {
+		u.awaitEnd()
 	}
 	return u.ended && u.err == nil
+}
+
+// stop ends the sending of an exchange that has failed. It returns the bytes that went, and whether it is certain that no more
+// will.
+func (u *upload) stop() (wrote int64, ended bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	u.awaitEnd()
+	return u.wrote, u.ended
+}
+
+// awaitEnd waits for the goroutine's end, at most grace. u.mu is held, but not while it waits.
+func (u *upload) awaitEnd() {
+	if u.ended {
+		return
+	}
+	u.done = make(chan struct{})
+	u.mu.Unlock()
+	timer := time.NewTimer(grace)
+	select {
+	case <-u.done:
+	case <-timer.C:
+	}
+	timer.Stop()
+	u.mu.Lock()
+	u.done = nil
 }
 
 func (u *upload) failure() error {
