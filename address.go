@@ -17,6 +17,7 @@ import (
 type Vantage struct {
 	Subnets    []netip.Prefix // of rollcall's own interfaces
 	Local      bool           // rollcall runs on the engine's host, or in one of its containers
+	Self       string         // ID of rollcall's own container; "" on a host, or in the host's network
 	InNetworks []string       // names of the networks that rollcall's own container is on; nil on a host
 	Gateways   []netip.Addr   // of those networks: the way from a container to its host
 	EngineIP   netip.Addr     // where a remote engine publishes ports
@@ -43,7 +44,7 @@ func newVantage(containers []docker.Container, interfaces []hostInterface, local
 		for _, n := range c.Networks {
 			// The address alone could be another host's container's.
 			if mac, mine := own[n.IP]; mine && (n.MAC == "" || mac == n.MAC) && n.IP.IsValid() {
-				v.Local = true
+				v.Local, v.Self = true, c.ID
 				v.InNetworks = append(v.InNetworks, n.Name)
 				if n.Gateway.IsValid() {
 					v.Gateways = append(v.Gateways, n.Gateway)
@@ -155,6 +156,7 @@ func (v *Vantage) locate(c docker.Container, port uint16, mode AddressMode, netw
 }
 
 // home follows network_mode container:ID to the container whose network it is.
+// With an error it returns the container that is in the way, if there is one.
 func (v *Vantage) home(c docker.Container) (docker.Container, error) {
 	for range 8 {
 		id, joined := strings.CutPrefix(c.NetworkMode, "container:")
@@ -163,14 +165,14 @@ func (v *Vantage) home(c docker.Container) (docker.Container, error) {
 		}
 		next, known := v.containers[id]
 		if !known {
-			return c, fmt.Errorf("it shares the network of container %s, which does not exist", short(id))
+			return docker.Container{}, fmt.Errorf("it shares the network of container %s, which does not exist", short(id))
 		}
 		if next.State != "running" {
-			return c, fmt.Errorf("it shares the network of container %s, which is %s", next.Name, next.State)
+			return next, fmt.Errorf("it shares the network of container %s, which is %s", next.Name, next.State)
 		}
 		c = next
 	}
-	return c, fmt.Errorf("it shares a network through more than 8 containers")
+	return docker.Container{}, fmt.Errorf("it shares a network through more than 8 containers")
 }
 
 // shares tells whether an address lies in a network of rollcall's own. That the

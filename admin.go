@@ -95,22 +95,22 @@ type containerView struct {
 	Name     string   `json:"name"`
 	Used     bool     `json:"used"`
 	Reason   string   `json:"reason"`
+	Advice   string   `json:"advice"` // what would make it a backend; "" if it is one
 	Warnings []string `json:"warnings"`
 	Backends []string `json:"backends"` // the services that it is a backend of
+
+	Services []containerServiceView `json:"services"` // the same, with how it is reached for each
 }
 
 func (a *Admin) containers(w http.ResponseWriter, _ *http.Request) {
 	snapshot := a.registry.Snapshot()
 	views := []containerView{}
 	for _, v := range a.registrar.Roll().Verdicts {
-		view := containerView{ID: v.ContainerID, Name: v.Name, Used: v.Used, Reason: v.Reason, Warnings: append([]string{}, v.Warnings...), Backends: []string{}}
+		view := containerView{ID: v.ContainerID, Name: v.Name, Used: v.Used, Reason: v.Reason, Advice: v.Advice,
+			Warnings: sentences(v.Warnings), Backends: []string{}, Services: newContainerServiceViews(snapshot, &v)}
 		for _, entry := range v.Entries {
 			view.Backends = append(view.Backends, entry.Service)
-			for _, conflict := range snapshot.Conflicts {
-				if conflict.Loser == entry.Service {
-					view.Warnings = append(view.Warnings, conflict.String())
-				}
-			}
+			view.Warnings = append(view.Warnings, snapshot.disputes(entry.Service, v.Name)...)
 		}
 		views = append(views, view)
 	}

@@ -155,6 +155,7 @@ type Member struct {
 	*Backend
 	Name   string // the container's name
 	State  State
+	Cause  Cause  // what keeps requests from it
 	Reason string // why it is in this state, a phrase
 	Since  time.Time
 

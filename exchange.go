@@ -217,7 +217,7 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 	case http1.Dial:
 		if isPeersFault(err) {
 			b.failures.Add(1)
-			x.registry.Unreachable(b, reasonOf(err))
+			x.registry.Unreachable(b, causeOf(err), reasonOf(err))
 		}
 	case http1.Stale:
 		// It closed a connection that was idle: no failure, and the next

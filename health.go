@@ -126,7 +126,7 @@ func (h *Health) probe(ctx context.Context, b *Backend) {
 			h.registry.Connected(b, addr.String())
 			return
 		}
-		h.registry.Unreachable(b, reasonOf(err))
+		h.registry.Unreachable(b, causeOf(err), reasonOf(err))
 		sleep(ctx, pause)
 		if ctx.Err() != nil {
 			return
@@ -147,18 +147,24 @@ func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort) (netip.Add
 	defer tries.Wait()
 	defer cancel()
 
+	if len(addrs) == 0 {
+		return netip.AddrPort{}, errors.New("it has no address")
+	}
 	type result struct {
-		addr netip.AddrPort
-		err  error
+		place int
+		err   error
 	}
 	results := make(chan result, len(addrs))
-	firstErr, failed := errors.New("it has no address"), 0
-	for i := 0; failed < len(addrs); {
+	tried := make(unanswered, len(addrs))
+	begin := func(i int) {
+		tried[i].addr = addrs[i]
+		tries.Go(func() { results <- result{i, h.try(ctx, addrs[i])} })
+	}
+	for i, failed := 0, 0; failed < len(addrs); {
 		var next <-chan time.Time
 		stop := func() {}
 		if i < len(addrs) && failed == i { // all before it have failed
-			addr := addrs[i]
-			tries.Go(func() { results <- result{addr, h.try(ctx, addr)} })
+			begin(i)
 			i++
 		}
 		if i < len(addrs) {
@@ -168,21 +174,38 @@ func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort) (netip.Add
 		case r := <-results:
 			if r.err == nil {
 				stop()
-				return r.addr, nil
+				return addrs[r.place], nil
 			}
-			if failed == 0 {
-				firstErr = r.err
-			}
+			tried[r.place].err = r.err
 			failed++
 		case <-next:
-			addr := addrs[i]
-			tries.Go(func() { results <- result{addr, h.try(ctx, addr)} })
+			begin(i)
 			i++
 		}
 		stop()
 	}
-	return netip.AddrPort{}, firstErr
+	return netip.AddrPort{}, tried
 }
+
+// unanswered tells what came of each address that was tried, best first. The
+// best one's error is what it wraps.
+type unanswered []struct {
+	addr netip.AddrPort
+	err  error
+}
+
+func (u unanswered) Error() string {
+	if len(u) == 1 {
+		return reasonOf(u[0].err)
+	}
+	outcomes := make([]string, len(u))
+	for i, attempt := range u {
+		outcomes[i] = attempt.addr.String() + ": " + reasonOf(attempt.err)
+	}
+	return strings.Join(outcomes, "; ")
+}
+
+func (u unanswered) Unwrap() error { return u[0].err }
 
 // try connects once. Docker's userland proxy accepts on a published port before
 // the container listens, and closes at once: a connection that ends by itself
@@ -213,7 +236,10 @@ var errClosedAtOnce = errors.New("it accepts connections and closes them at once
 // beside it in logs and tables.
 func reasonOf(err error) string {
 	var timeout net.Error
+	var several unanswered
 	switch {
+	case errors.As(err, &several) && len(several) > 1:
+		return several.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH):

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,11 +17,14 @@ type Verdict struct {
 	ContainerID string
 	Name        string
 	Used        bool
-	Reason      string   // one sentence: which rule made it so
-	Warnings    []string // a sentence each: what is wrong and what to do
-	Claims      []string // the hosts that its labels name, also if it is not used
-	Entries     []Entry  // one for each service; empty unless Used
-	Choices     []Choice // how each entry's port and address were chosen, index by index
+	Wanted      bool      // by its image or a label, be it misspelled; to be used or to be warned of
+	Reason      string    // one sentence: which rule made it so
+	Advice      string    // what would make it a backend; "" if it is used
+	Warnings    []Warning // what is wrong beside that
+	Claims      []string  // the hosts that its labels name, also if it is not used
+	Means       string    // comma list: those that a label which made it unused means to name
+	Entries     []Entry   // one for each service; empty unless Used
+	Choices     []Choice  // how each entry's port and address were chosen, index by index
 }
 
 // Choice tells how the port and the addresses of an entry were chosen.
@@ -52,80 +54,128 @@ const (
 // judge turns a container into a verdict. It is pure: it asks no one, and the
 // same container seen from the same place gets the same verdict.
 func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verdict {
-	verdict := Verdict{ContainerID: c.ID, Name: c.Name}
-	chosen, reason, warnings := r.choose(c, config)
-	verdict.Reason, verdict.Warnings = reason, append(warnings, nearRoots(c.Labels)...)
-	verdict.Claims = claims(c.Labels)
-	if !chosen {
+	verdict := Verdict{ContainerID: c.ID, Name: c.Name, Claims: claims(c.Labels)}
+	rule, warnings := r.choose(c, config)
+	verdict.Used, verdict.Reason, verdict.Advice = rule.chosen, rule.reason, rule.advice
+	verdict.Warnings = append(warnings, nearRoots(c.Labels)...)
+	if !rule.chosen && !rule.asked && c.ID == v.Self {
+		verdict.Reason, verdict.Advice = "not used: it is rollcall itself", ""
 		return verdict
 	}
+	if !rule.chosen {
+		if !rule.asked && len(verdict.Warnings) > 0 {
+			verdict.refuse(verdict.Warnings[0], verdict.Warnings[1:])
+		}
+		return verdict
+	}
+	verdict.Wanted = true
 	all, warnings := readLabels(c.Labels)
 	verdict.Warnings = append(verdict.Warnings, warnings...)
+	var problems []Warning
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		entry, choice, problem := r.entry(c, config, v, all[name], &verdict)
-		if problem != "" {
-			verdict.Warnings = append(verdict.Warnings, problem)
+		if problem.Text != "" {
+			problems = append(problems, problem)
 			continue
 		}
 		if slices.ContainsFunc(verdict.Entries, func(e Entry) bool { return e.Service == entry.Service }) {
-			verdict.Warnings = append(verdict.Warnings, fmt.Sprintf("labels rollcall.%s.… are ignored: the labels without a name describe the service %s already", name, name))
+			verdict.Warnings = append(verdict.Warnings, Warning{
+				Text:   fmt.Sprintf("labels rollcall.%s.… are ignored: the labels without a name describe the service %s already", name, name),
+				Advice: "use one form for all labels of a service",
+				Key:    "service",
+			})
 			continue
 		}
 		verdict.Entries = append(verdict.Entries, entry)
 		verdict.Choices = append(verdict.Choices, choice)
 	}
-	verdict.Used = len(verdict.Entries) > 0
-	if !verdict.Used {
+	if len(verdict.Entries) == 0 {
 		// The root cause is the verdict, not a remark beside it.
-		last := len(verdict.Warnings) - 1
-		verdict.Reason, verdict.Warnings = "not used: "+verdict.Warnings[last], verdict.Warnings[:last]
+		verdict.refuse(problems[0], append(verdict.Warnings, problems[1:]...))
+		return verdict
 	}
+	verdict.Warnings = append(verdict.Warnings, problems...)
 	return verdict
 }
 
+// services lists the services that a container is a backend of, for logs.
+func (v *Verdict) services() string {
+	names := make([]string, len(v.Entries))
+	for i, entry := range v.Entries {
+		names[i] = entry.Service
+	}
+	return strings.Join(names, ",")
+}
+
+// refuse makes a container that was meant to be used one that is not.
+func (v *Verdict) refuse(cause Warning, others []Warning) {
+	v.Used, v.Wanted = false, true
+	v.Reason, v.Advice, v.Means, v.Warnings = "not used: "+cause.Text, cause.Advice, cause.Hosts, others
+}
+
+// rule is what the first of the rules that apply to a container says of it.
+type rule struct {
+	chosen bool
+	asked  bool   // for this very container, by someone who knew what it means
+	reason string // see Verdict
+	advice string
+}
+
 // choose tells whether a container is to be a backend, and which rule says so.
-func (r *Rules) choose(c docker.Container, config docker.Config) (chosen bool, reason string, warnings []string) {
+func (r *Rules) choose(c docker.Container, config docker.Config) (found rule, warnings []Warning) {
 	enable, asked := c.Labels[labelEnable]
 	enabled, err := parseBool(unquote(strings.TrimSpace(enable)))
 	if asked && err != nil {
-		warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", labelEnable, enable, err))
+		warnings = append(warnings, badValue(labelEnable, "enable", enable, err))
 		asked = false
 	}
 	if asked && !enabled {
-		if others := ourLabels(c.Labels); len(others) > 1 {
-			warnings = append(warnings, "its other rollcall labels have no effect while "+labelEnable+"=false")
+		for _, label := range ourLabels(c.Labels) {
+			if label != labelEnable {
+				warnings = append(warnings, Warning{
+					Text:   fmt.Sprintf("label %s has no effect while %s=%s", label, labelEnable, enable),
+					Advice: "remove one of the two", Key: keyOf(label),
+				})
+			}
 		}
-		return false, "not used: its label " + labelEnable + "=false says so", warnings
+		return rule{asked: true, reason: "not used: its label " + labelEnable + "=" + enable + " says so", advice: "remove the label " + labelEnable + "=" + enable}, warnings
 	}
 	if !asked && strings.EqualFold(c.Labels[composeOneOff], "true") {
-		return false, "not used: it is a one-off container of docker compose run; the label " + labelEnable + "=true would make it a backend", warnings
+		return rule{asked: true, reason: "not used: it is a one-off container of docker compose run",
+			advice: "nothing, unless it should serve: then give it the label " + labelEnable + "=true"}, warnings
 	}
 	if asked {
-		return true, "used: its label " + labelEnable + "=true says so", warnings
+		return rule{chosen: true, asked: true, reason: "used: its label " + labelEnable + "=true says so"}, warnings
 	}
 	for _, key := range ourLabels(c.Labels) {
 		if key != labelEnable {
-			return true, "used: it has the label " + key, warnings
+			return rule{chosen: true, reason: "used: it has the label " + key}, warnings
 		}
 	}
 	image := reference(c, config)
 	for _, pattern := range r.Images {
 		if matchImage(image, pattern) {
-			return true, fmt.Sprintf("used: its image %s matches --image %s", image, pattern), warnings
+			return rule{chosen: true, reason: fmt.Sprintf("used: its image %s matches --image %s", image, pattern)}, warnings
 		}
 	}
-	return false, fmt.Sprintf("not used: it has no label that begins with %s, and its image %s matches no --image (%s)",
-		labelPrefix, image, strings.Join(r.Images, ", ")), warnings
+	return rule{
+		reason: fmt.Sprintf("not used: it has no label that begins with %s, and its image %s matches no --image (%s)",
+			labelPrefix, image, strings.Join(r.Images, ", ")),
+		advice: fmt.Sprintf("if it should be used, give it a label such as %shost=shop.example.com, or name its image with --image", labelPrefix),
+	}, warnings
 }
 
 // entry makes the entry for one service of a chosen container.
-func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l labels, verdict *Verdict) (entry Entry, choice Choice, problem string) {
+func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l labels, verdict *Verdict) (entry Entry, choice Choice, problem Warning) {
 	image := reference(c, config)
 	service, foreign := l.service, ""
 	if service == "" {
 		if service, foreign = v.defaultService(c, image); foreign != "" {
-			verdict.Warnings = append(verdict.Warnings, fmt.Sprintf("the Compose project %s has a service %s, too, so this one is called %s; the label rollcall.service gives it a name of its own",
-				foreign, c.Labels[composeService], service))
+			verdict.Warnings = append(verdict.Warnings, Warning{
+				Text:   fmt.Sprintf("the Compose project %s has a service %s, too, so this one is called %s", foreign, c.Labels[composeService], service),
+				Advice: "give one of the two a name of its own with the label " + labelPrefix + "service",
+				Key:    "service",
+			})
 		}
 	}
 	entry = Entry{
@@ -153,37 +203,35 @@ func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l la
 		entry.Hosts = entry.Service + "." + r.Domain
 		entry.CatchAll = l.paths == "" && r.byImage(image)
 	}
-	port, why, warning := choosePort(c, config, l.port)
-	if warning != "" {
-		verdict.Warnings = append(verdict.Warnings, warning)
+	verdict.Warnings = append(verdict.Warnings, l.remarks()...)
+	network := cmp.Or(l.network, r.Network)
+	if l.network != "" {
+		if warning, off := notOnNetwork(c, l.key("network"), l.network); off {
+			verdict.Warnings = append(verdict.Warnings, warning)
+		}
 	}
+	port, why, doubt := choosePort(c, config, l.port, l.key("port"))
 	if port == 0 {
-		return entry, choice, "it exposes no TCP port: add EXPOSE to its image, or the label rollcall.port"
+		return entry, choice, noPort(c, config, l.key("port"))
+	}
+	if doubt.Text != "" {
+		verdict.Warnings = append(verdict.Warnings, doubt)
 	}
 	entry.Port = port
 	choice = Choice{Port: port, PortWhy: why}
 	if entry.Engine == EngineStopped {
-		return entry, choice, "" // known for its routes; it has no address
+		return entry, choice, Warning{} // known for its routes; it has no address
 	}
-	choice.Candidates, choice.Skipped = v.locate(c, port, r.Address, cmp.Or(l.network, r.Network))
+	choice.Candidates, choice.Skipped = v.locate(c, port, r.Address, network)
 	if len(choice.Candidates) == 0 {
-		return entry, choice, unreachable(port, r.Address, choice.Skipped)
+		return entry, choice, v.unreachable(c, port, r.Address, choice.Skipped)
 	}
 	addrs := make([]string, len(choice.Candidates))
 	for i, candidate := range choice.Candidates {
 		addrs[i] = candidate.Addr.String()
 	}
 	entry.Candidates = Candidates(strings.Join(addrs, " "))
-	return entry, choice, ""
-}
-
-func unreachable(port uint16, mode AddressMode, skipped []string) string {
-	tried := "it has no address at all"
-	if len(skipped) > 0 {
-		tried = strings.Join(skipped, "; ")
-	}
-	return fmt.Sprintf("no address for port %d can be reached from here with --address %s (%s): put it on a network that rollcall is on, or publish the port",
-		port, mode, tried)
+	return entry, choice, Warning{}
 }
 
 // ourLabels returns the keys of a container's rollcall labels, sorted.
@@ -209,18 +257,6 @@ func claims(labels map[string]string) []string {
 		}
 	}
 	return hosts
-}
-
-// nearRoots warns of labels that would be rollcall's but for a typing error.
-func nearRoots(labels map[string]string) []string {
-	var warnings []string
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		root, rest, dotted := strings.Cut(key, ".")
-		if dotted && root != "rollcall" && nearest(strings.ToLower(root), []string{"rollcall"}) != "" {
-			warnings = append(warnings, fmt.Sprintf("label %s is not rollcall's; did you mean %s%s?", key, labelPrefix, rest))
-		}
-	}
-	return warnings
 }
 
 // unquote removes quotes that a label's value should not have: in the list form
@@ -253,64 +289,10 @@ func engineState(c docker.Container) EngineState {
 	return EngineRunning
 }
 
-// wellKnownPorts decide among several exposed ports, first to last.
-var wellKnownPorts = []uint16{80, 8080, 8000, 3000, 5000}
-
-// choosePort chooses the container port to send requests to. It returns 0 if
-// the container exposes none.
-func choosePort(c docker.Container, config docker.Config, label uint16) (port uint16, why, warning string) {
-	exposed, published := tcpPorts(c, config)
-	if label != 0 {
-		if len(exposed) > 0 && !slices.Contains(exposed, label) {
-			warning = fmt.Sprintf("label rollcall.port=%d names a port that the container does not expose (it exposes %s)", label, joinPorts(exposed))
-		}
-		return label, "the label rollcall.port", warning
-	}
-	switch {
-	case len(published) == 1:
-		return published[0], "the only published TCP port", ""
-	case len(exposed) == 1:
-		return exposed[0], "the only exposed TCP port", ""
-	case len(exposed) == 0:
-		return 0, "", ""
-	}
-	for _, known := range wellKnownPorts {
-		if slices.Contains(exposed, known) {
-			return known, fmt.Sprintf("the first well-known one of several exposed TCP ports (%s)", joinPorts(exposed)), ""
-		}
-	}
-	return exposed[0], "the lowest of several exposed TCP ports",
-		fmt.Sprintf("it exposes several TCP ports (%s) and %d is only a guess: say which with the label rollcall.port", joinPorts(exposed), exposed[0])
-}
-
-// tcpPorts returns a container's TCP ports, sorted: all that it exposes, and
-// those of them that are published.
-func tcpPorts(c docker.Container, config docker.Config) (exposed, published []uint16) {
-	for _, p := range slices.Concat(c.Ports, config.Exposed) {
-		if p.Proto != "tcp" {
-			continue
-		}
-		exposed = append(exposed, p.Private)
-		if p.Public != 0 {
-			published = append(published, p.Private)
-		}
-	}
-	slices.Sort(exposed)
-	slices.Sort(published)
-	return slices.Compact(exposed), slices.Compact(published)
-}
-
-func joinPorts(ports []uint16) string {
-	list := make([]string, len(ports))
-	for i, p := range ports {
-		list[i] = strconv.Itoa(int(p))
-	}
-	return strings.Join(list, ", ")
-}
-
 // labels are the rollcall labels that describe one service of a container;
 // zero values mean that no label says anything.
 type labels struct {
+	name     string // NAME in rollcall.NAME.KEY, "" in the plain form
 	service  string
 	hosts    string
 	paths    string
@@ -353,10 +335,36 @@ var labelKeys = map[string]func(l *labels, value string) error{
 	},
 }
 
+// key returns the label's key in the form that this service is described in.
+func (l *labels) key(key string) string {
+	if l.name != "" {
+		return labelPrefix + l.name + "." + key
+	}
+	return labelPrefix + key
+}
+
+// remarks warns of labels that are right by themselves and have no effect
+// together.
+func (l *labels) remarks() (warnings []Warning) {
+	remark := func(key, problem, advice string) {
+		warnings = append(warnings, Warning{Text: "label " + l.key(key) + " has no effect: " + problem, Advice: advice, Key: key})
+	}
+	if l.strip && (l.paths == "" || l.paths == "/") {
+		remark("strip", "its path is /, so there is no prefix to remove", "name the prefix with "+l.key("path")+", or remove the label")
+	}
+	if l.check.Path == "" && l.check != (HealthCheck{}) {
+		remark("health.…", "without a path there is no check", "name the path to ask for with "+l.key("health.path"))
+	}
+	if l.insecure && l.scheme != "https" {
+		remark("insecure", "only https has a certificate to verify", "add "+l.key("scheme")+"=https, or remove the label")
+	}
+	return warnings
+}
+
 // readLabels reads the labels rollcall.KEY, which describe the container's only
 // service, and rollcall.NAME.KEY, which describe the service NAME. What can't be
 // read is a warning; the rest counts. The result has at least one service.
-func readLabels(all map[string]string) (services map[string]labels, warnings []string) {
+func readLabels(all map[string]string) (services map[string]labels, warnings []Warning) {
 	plain := labels{}
 	services = map[string]labels{}
 	plainUsed := false
@@ -368,30 +376,42 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []s
 		l, name, key := &plain, "", rest
 		if first, last, dotted := strings.Cut(rest, "."); dotted && labelKeys[rest] == nil {
 			if _, err := parseService(first); err != nil {
-				warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", label, all[label], err))
+				warnings = append(warnings, badValue(label, "service", all[label], err))
 				continue
 			}
 			named := services[first]
-			named.service = first
+			named.name, named.service = first, first
 			l, name, key = &named, first, last
 		}
 		read := labelKeys[key]
 		if read == nil || name != "" && (key == "service" || key == "enable") {
-			warnings = append(warnings, unknownLabel(label, name, key))
+			warnings = append(warnings, unknownLabel(label, all[label], name, key))
 			continue
 		}
 		value := strings.TrimSpace(all[label])
 		if bare := unquote(value); bare != value {
-			warnings = append(warnings, fmt.Sprintf("label %s has quotes in its value; it is read as %s (in a compose file, quote the whole line)", label, bare))
+			warnings = append(warnings, Warning{
+				Text:   fmt.Sprintf("label %s has quotes in its value; it is read as %s", label, bare),
+				Advice: fmt.Sprintf("in a compose file, quote the whole line: - \"%s=%s\"", label, bare),
+				Key:    key,
+			})
 			value = bare
 		}
+		if key == "enable" {
+			continue // read by choose, and warned of there
+		}
 		if err := read(l, value); err != nil {
-			warnings = append(warnings, fmt.Sprintf("label %s=%s is ignored: %v", label, all[label], err))
+			warnings = append(warnings, badValue(label, key, all[label], err))
 			continue
+		}
+		if key == "host" {
+			if warning, found := hostPort(label, value); found {
+				warnings = append(warnings, warning)
+			}
 		}
 		if name != "" {
 			services[name] = *l
-		} else if key != "enable" {
+		} else {
 			plainUsed = true
 		}
 	}
@@ -399,47 +419,4 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []s
 		services[plain.service] = plain
 	}
 	return services, warnings
-}
-
-func unknownLabel(label, name, key string) string {
-	prefix := labelPrefix
-	if name != "" {
-		prefix += name + "."
-	}
-	if near := nearest(key, slices.Sorted(maps.Keys(labelKeys))); near != "" {
-		return fmt.Sprintf("label %s is not known; did you mean %s%s?", label, prefix, near)
-	}
-	return fmt.Sprintf("label %s is not known; known are %s", label, strings.Join(slices.Sorted(maps.Keys(labelKeys)), ", "))
-}
-
-// nearest returns the word that is a typing error away from s, "" if none is.
-func nearest(s string, words []string) string {
-	best, least := "", 3 // more than two edits is another word
-	for _, word := range words {
-		if d := editDistance(s, word); d < least && d < len(word) {
-			best, least = word, d
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's, in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -22,8 +22,9 @@ type Proxy struct {
 	patience  Patience
 	forwarded ForwardedRules
 	log       *slog.Logger
-	errorLog  *log.Logger // for what httputil and net/http have to say; debug level
-	forwards  sync.Pool   // of *forward
+	errorLog  *log.Logger                    // for what httputil and net/http have to say; debug level
+	explain   func(host, path string) string // why a request got no answer of a backend, in a sentence; set before the first request
+	forwards  sync.Pool                      // of *forward
 	upgraded  sync.WaitGroup
 	unrouted  Traffic // what reached no service
 }
@@ -32,6 +33,7 @@ type Proxy struct {
 // request for a known service waits for a first usable backend.
 func NewProxy(registry *Registry, hold time.Duration, forwarded ForwardedRules, log *slog.Logger) *Proxy {
 	p := &Proxy{registry: registry, forwarded: forwarded, log: log, errorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	p.explain = func(host, path string) string { return "" }
 	p.patience.Hold, p.patience.Limit = hold, maxHeld
 	p.forwards.New = func() any { return newForward(p) }
 	return p
@@ -72,6 +74,25 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, a *answer) {
 	p.unrouted.count(a.status, 0)
 	a.write(w, r)
+	p.logRefused(r, "", a, nil)
+}
+
+// logRefused logs why a request got an answer of rollcall's own, at debug level:
+// only then is it looked into.
+func (p *Proxy) logRefused(r *http.Request, service string, a *answer, err error) {
+	ctx := r.Context()
+	if !p.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{slog.String("service", service), slog.Int("status", a.status), slog.String("rollcall_error", a.code),
+		slog.String("method", r.Method), slog.String("host", r.Host), slog.String("path", r.URL.Path)}
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	if a != answerBadRequest {
+		attrs = append(attrs, slog.String("why", p.explain(r.Host, r.URL.Path)))
+	}
+	p.log.LogAttrs(ctx, slog.LevelDebug, "request refused", attrs...)
 }
 
 // forward is one request's passage: the Exchange that decides where it goes,
@@ -197,7 +218,7 @@ func (f *forward) fail(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerFor(err)
 	f.status = a.status
 	a.write(w, r)
-	f.proxy.log.Debug("request failed", "service", f.service.Name, "method", r.Method, "host", r.Host, "path", r.URL.Path, "error", err)
+	f.proxy.logRefused(r, f.service.Name, a, err)
 }
 
 // answerFor chooses the answer to a request that failed.

@@ -16,7 +16,8 @@ type record struct {
 	started     time.Time // last start that an event told of, by the engine's clock
 	reach       reach
 	reachedAt   time.Time // of the last Connected
-	reachReason string    // why reach is lost or not yet there
+	reachCause  Cause     // why reach is lost or not yet there
+	reachReason string    // the same in words
 	falseStarts int       // see Registry.Unready
 	unconfirmed bool      // an event says that it lives anew; its address counts when a poll has confirmed it
 	drain       drain     // zero when it is not draining
@@ -24,6 +25,7 @@ type record struct {
 	checked     bool      // an active check has had a result since it (re)started
 	check       string    // what the active check found wrong, "" when it passes or there is none
 	state       State     // derived at the last publish
+	cause       Cause     //
 	reason      string    //
 	since       time.Time // of state; zero before the first publish
 }
@@ -64,7 +66,7 @@ type ejection struct {
 }
 
 func newRecord(source string, entry Entry) *record {
-	return &record{source: source, entry: entry, backend: NewBackend(entry.Spec)}
+	return &record{source: source, entry: entry, backend: NewBackend(entry.Spec), reachCause: CauseUntried}
 }
 
 // follow returns the record for what the engine says now of the same container
@@ -104,32 +106,34 @@ func (rec *record) end(reason string, at, now, until time.Time) bool {
 }
 
 // derive makes one state of all that is known, the strongest word first.
-func (rec *record) derive() (State, string) {
+func (rec *record) derive() (State, Cause, string) {
 	switch {
 	case rec.entry.Engine == EngineStopped:
-		return Stopped, "the container does not run"
+		return Stopped, CauseStopped, "the container does not run"
 	case rec.entry.Engine == EnginePaused:
-		return Paused, "the container is paused"
+		return Paused, CausePaused, "the container is paused"
+	case rec.drain.byHand:
+		return Draining, CauseDrained, rec.drain.reason
 	case rec.drain.reason != "":
-		return Draining, rec.drain.reason
+		return Draining, CauseEnding, rec.drain.reason
 	case rec.entry.Engine == EngineStarting:
-		return Starting, "its HEALTHCHECK has not passed yet"
+		return Starting, CauseUnproven, "its HEALTHCHECK has not passed yet"
 	case rec.entry.Candidates == "":
-		return Starting, "it has no address yet"
+		return Starting, CauseUntried, "it has no address yet"
 	case rec.reach == unreached:
-		return Starting, "no connection to it has succeeded yet" + because(rec.reachReason)
+		return Starting, rec.reachCause, "no connection to it has succeeded yet" + because(rec.reachReason)
 	case rec.entry.Check.Path != "" && !rec.checked && rec.reach == reached:
-		return Starting, "its health check " + rec.entry.Check.Path + " has not passed yet" + because(rec.check)
+		return Starting, CauseUnchecked, "its health check " + rec.entry.Check.Path + " has not passed yet" + because(rec.check)
 	case rec.entry.Engine == EngineUnhealthy:
-		return Unhealthy, "its HEALTHCHECK fails"
+		return Unhealthy, CauseUnsound, "its HEALTHCHECK fails"
 	case rec.reach == lost:
-		return Unhealthy, "connections to it fail" + because(rec.reachReason)
+		return Unhealthy, rec.reachCause, "connections to it fail" + because(rec.reachReason)
 	case rec.check != "":
-		return Unhealthy, rec.check
+		return Unhealthy, CauseCheck, rec.check
 	case rec.ejected.reason != "":
-		return Unhealthy, rec.ejected.reason
+		return Unhealthy, CauseFailing, rec.ejected.reason
 	}
-	return Healthy, "a connection to " + rec.backend.Address() + " succeeded"
+	return Healthy, NoCause, "a connection to " + rec.backend.Address() + " succeeded"
 }
 
 // runs tells whether there is a process that could be connected to.

@@ -44,6 +44,8 @@ type Registrar struct {
 
 	roll atomic.Pointer[Roll] // never nil
 
+	clients Clients // where connections to the proxy come from
+
 	told   map[string]Verdict     // as logged last, by container ID; owned by poll
 	window func() []hostInterface // rollcall's own addresses
 }
@@ -53,6 +55,7 @@ type Roll struct {
 	Engine   string    // its endpoint
 	At       time.Time // of the last good poll; zero before the first
 	Verdicts []Verdict // of that poll, in the engine's order
+	Self     string    // ID of rollcall's own container, see Vantage
 	Err      error     // why the last poll failed, nil if it was good
 	Since    time.Time // when Err began or ended
 }
@@ -113,7 +116,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 // poll calls the roll once. An error changes nothing but Roll().Err.
 func (r *Registrar) poll(ctx context.Context) error {
 	began := time.Now()
-	roll, err := callRoll(ctx, r.engine, &r.rules, r.window())
+	roll, vantage, err := callRoll(ctx, r.engine, &r.rules, r.window())
 	if ctx.Err() != nil {
 		return ctx.Err() // the end of rollcall says nothing about the engine
 	}
@@ -123,14 +126,14 @@ func (r *Registrar) poll(ctx context.Context) error {
 		if last.Err == nil || last.Err.Error() != err.Error() {
 			r.log.Error("engine does not answer, the last roll stays", "error", err, "backends", r.registry.Len())
 		}
-		failed := &Roll{Engine: last.Engine, At: last.At, Verdicts: last.Verdicts, Err: err, Since: last.Since}
+		failed := &Roll{Engine: last.Engine, At: last.At, Verdicts: last.Verdicts, Self: last.Self, Err: err, Since: last.Since}
 		if last.Err == nil {
 			failed.Since = now
 		}
 		r.roll.Store(failed)
 		return err
 	}
-	next := &Roll{Engine: last.Engine, At: now, Verdicts: roll, Since: last.Since}
+	next := &Roll{Engine: last.Engine, At: now, Verdicts: roll, Since: last.Since, Self: vantage.Self}
 	switch {
 	case last.Err != nil:
 		next.Since = now
@@ -139,6 +142,7 @@ func (r *Registrar) poll(ctx context.Context) error {
 		next.Since = now
 		r.log.Info("engine answers", "containers", len(roll))
 	}
+	r.clients.remark(vantage, roll)
 	r.tell(roll)
 	var entries []Entry
 	for _, v := range roll {
@@ -150,16 +154,17 @@ func (r *Registrar) poll(ctx context.Context) error {
 	return nil
 }
 
-// callRoll asks an engine for all its containers, and judges each.
-func callRoll(ctx context.Context, engine Engine, rules *Rules, interfaces []hostInterface) ([]Verdict, error) {
+// callRoll asks an engine for all its containers, and judges each. It also returns
+// where rollcall stands among them.
+func callRoll(ctx context.Context, engine Engine, rules *Rules, interfaces []hostInterface) ([]Verdict, *Vantage, error) {
 	containers, err := engine.List(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var engineIP netip.Addr
 	if !engine.Local() {
 		if engineIP, err = engine.HostIP(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	vantage := newVantage(containers, interfaces, engine.Local(), engineIP)
@@ -172,13 +177,13 @@ func callRoll(ctx context.Context, engine Engine, rules *Rules, interfaces []hos
 				continue // removed since it was listed
 			}
 			if err != nil {
-				return nil, fmt.Errorf("container %s: %w", c.Name, err)
+				return nil, nil, fmt.Errorf("container %s: %w", c.Name, err)
 			}
 		}
 		verdicts = append(verdicts, rules.judge(c, config, vantage))
 	}
 	engine.Forget(func(id string) bool { _, known := vantage.containers[id]; return known })
-	return verdicts, nil
+	return verdicts, vantage, nil
 }
 
 // needsConfig tells whether the list alone can't settle a verdict. Of most
@@ -187,8 +192,8 @@ func (r *Rules) needsConfig(c docker.Container) bool {
 	if looksLikeID(c.Image) {
 		return true
 	}
-	chosen, _, _ := r.choose(c, docker.Config{})
-	return chosen
+	rule, _ := r.choose(c, docker.Config{})
+	return rule.chosen
 }
 
 // tell logs each container's warnings when they change, not at each poll.
@@ -199,9 +204,17 @@ func (r *Registrar) tell(verdicts []Verdict) {
 			continue
 		}
 		r.told[v.ContainerID] = v
-		r.log.Debug("container "+v.Reason, "container", v.Name, "id", short(v.ContainerID))
+		log := r.log.With("container", v.Name, "id", short(v.ContainerID))
+		switch {
+		case v.Used:
+			log.Debug("container "+v.Reason, "service", v.services())
+		case v.Wanted:
+			log.Warn("container "+v.Reason, "advice", v.Advice)
+		default:
+			log.Debug("container " + v.Reason)
+		}
 		for _, warning := range v.Warnings {
-			r.log.Warn(warning, "container", v.Name, "id", short(v.ContainerID))
+			log.Warn(warning.Text, "service", v.services(), "advice", warning.Advice)
 		}
 	}
 	if len(r.told) == len(verdicts) {

@@ -119,14 +119,14 @@ func (r *Registry) Connected(b *Backend, address string) {
 		}
 		b.connect(address)
 		b.life.Add(1)
-		rec.reach, rec.reachReason, rec.reachedAt = reached, "", now
+		rec.reach, rec.reachCause, rec.reachReason, rec.reachedAt = reached, NoCause, "", now
 		return true
 	})
 }
 
-// Unreachable notes that a connection to b failed, for a reason in a few words.
+// Unreachable notes that a connection to b failed, and why, also in a few words.
 // It is out of rotation until one succeeds.
-func (r *Registry) Unreachable(b *Backend, reason string) {
+func (r *Registry) Unreachable(b *Backend, cause Cause, reason string) {
 	r.of(b, func(rec *record, _ time.Time) bool {
 		if rec.reach == lost || rec.reach == unreached && rec.reachReason == reason {
 			return false
@@ -134,7 +134,7 @@ func (r *Registry) Unreachable(b *Backend, reason string) {
 		if rec.reach == reached {
 			rec.reach = lost
 		}
-		rec.reachReason = reason
+		rec.reachCause, rec.reachReason = cause, reason
 		return true
 	})
 }
@@ -154,7 +154,7 @@ func (r *Registry) Unready(b *Backend, life uint32, reason string) (starting boo
 			return false
 		}
 		rec.falseStarts++
-		rec.reach, rec.reachReason = lost, reason
+		rec.reach, rec.reachCause, rec.reachReason = lost, CauseClosed, reason
 		starting = true
 		return true
 	})
@@ -227,7 +227,7 @@ func (r *Registry) Restarted(containerID string, at time.Time) (news bool) {
 		if at.Before(rec.reachedAt) {
 			return changed // late news: it has been connected to since
 		}
-		rec.reach, rec.reachReason, rec.unconfirmed = unreached, "it has just started", true
+		rec.reach, rec.reachCause, rec.reachReason, rec.unconfirmed = unreached, CauseUntried, "it has just started", true
 		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
 		rec.falseStarts = 0
 		rec.backend.answered.Store(false)
@@ -302,7 +302,7 @@ func (r *Registry) Expire() {
 			if t := rec.drain.until; !t.IsZero() && !now.Before(t) {
 				// It was told to stop and goes on; whether it still accepts
 				// connections is not known.
-				rec.drain, rec.reach, rec.reachReason = drain{}, unreached, "it was told to stop and still runs"
+				rec.drain, rec.reach, rec.reachCause, rec.reachReason = drain{}, unreached, CauseUntried, "it was told to stop and still runs"
 				changed = true
 			}
 			if t := rec.ejected.until; !t.IsZero() && !now.Before(t) {
@@ -364,7 +364,7 @@ func (r *Registry) publish(now time.Time) {
 	list := make([]Member, 0, len(r.records))
 	for _, rec := range r.records {
 		r.settle(rec, now)
-		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Reason: rec.reason, Since: rec.since,
+		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Cause: rec.cause, Reason: rec.reason, Since: rec.since,
 			stopping: rec.drain.reason != "" && !rec.drain.byHand,
 			probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
 			gone:     rec.unconfirmed,
@@ -375,13 +375,39 @@ func (r *Registry) publish(now time.Time) {
 	next := &Snapshot{Version: old.Version + 1, Time: now, Members: list, superseded: make(chan struct{})}
 	next.services = r.compile(list)
 	next.routes, next.Conflicts = newRouteTable(next.services)
+	for _, s := range next.services {
+		next.Differences = append(next.Differences, s.differences()...)
+	}
 	r.current.Store(next)
 	close(old.superseded) // after the store: who wakes up must find the new one
+	r.warn(old, next)
+}
+
+// warn logs the conflicts and differences that a snapshot did not have.
+func (r *Registry) warn(old, next *Snapshot) {
+	if !slices.Equal(old.Conflicts, next.Conflicts) {
+		known := make(map[Conflict]bool, len(old.Conflicts))
+		for _, c := range old.Conflicts {
+			known[c] = true
+		}
+		for _, c := range next.Conflicts {
+			if !known[c] && !c.harmless() {
+				r.log.Warn(c.String(), "service", c.Loser, "advice", c.Advice())
+			}
+		}
+	}
+	if !slices.Equal(old.Differences, next.Differences) {
+		for _, d := range next.Differences {
+			if !slices.Contains(old.Differences, d) {
+				r.log.Warn(d.String(), "service", d.Service, "advice", d.Advice())
+			}
+		}
+	}
 }
 
 // settle derives the state of rec and logs a change of it.
 func (r *Registry) settle(rec *record, now time.Time) {
-	state, reason := rec.derive()
+	state, cause, reason := rec.derive()
 	if state == rec.state && reason == rec.reason && !rec.since.IsZero() {
 		return
 	}
@@ -394,7 +420,7 @@ func (r *Registry) settle(rec *record, now time.Time) {
 			"id", short(rec.entry.ContainerID), "address", rec.backend.Address(), "was", from, "reason", reason)
 		rec.since = now
 	}
-	rec.state, rec.reason = state, reason
+	rec.state, rec.cause, rec.reason = state, cause, reason
 }
 
 // compile groups the sorted members into services. It must be called with mu

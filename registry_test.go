@@ -206,7 +206,7 @@ func TestVersionOnlyGrowsAndSupersededCloses(t *testing.T) {
 	step("undrain", func() { r.Undrain(b.ContainerID) })
 	step("eject", func() { r.Eject(b, "it fails") })
 	step("recovered", func() { r.Recovered(b) })
-	step("unreachable", func() { r.Unreachable(b, "connection refused") })
+	step("unreachable", func() { r.Unreachable(b, CauseRefused, "connection refused") })
 	step("remove", func() { r.Remove(b.ContainerID) })
 
 	before := r.Snapshot()
@@ -232,7 +232,7 @@ func TestLateObservationsDoNotCount(t *testing.T) {
 	}
 	connectAll(r)
 	r.Eject(old, "it failed")
-	r.Unreachable(old, "connection refused")
+	r.Unreachable(old, CauseRefused, "connection refused")
 	if m := member(t, r, "web-1"); m.State != Healthy {
 		t.Errorf("it is %v because its predecessor failed", m.State)
 	}
@@ -254,7 +254,7 @@ func (l *life) poll(options ...entryOption) {
 	l.Backend = l.Lookup(l.entry.ContainerID)[0].Backend
 }
 func (l *life) connected() { l.Connected(l.Backend, l.Address()) }
-func (l *life) refused()   { l.Unreachable(l.Backend, "connection refused") }
+func (l *life) refused()   { l.Unreachable(l.Backend, CauseRefused, "connection refused") }
 func (l *life) tick() time.Time {
 	l.clock = l.clock.Add(time.Millisecond)
 	return l.clock
@@ -397,7 +397,7 @@ func TestWhichBackendsAreUsed(t *testing.T) {
 	}{
 		{"all healthy", func(r *Registry, web1, web2, web3 *Backend) {}, "web-1 web-2 web-3", "", ""},
 		{"one unhealthy", func(r *Registry, web1, web2, web3 *Backend) { r.Eject(web1, "it fails") }, "web-2 web-3", "", ""},
-		{"one refuses", func(r *Registry, web1, web2, web3 *Backend) { r.Unreachable(web1, "refused") }, "web-2 web-3", "", ""},
+		{"one refuses", func(r *Registry, web1, web2, web3 *Backend) { r.Unreachable(web1, CauseRefused, "refused") }, "web-2 web-3", "", ""},
 		{"all unhealthy: all are used, a check can be wrong", func(r *Registry, web1, web2, web3 *Backend) {
 			r.Eject(web1, "it fails")
 			r.Eject(web2, "it fails")
@@ -406,12 +406,12 @@ func TestWhichBackendsAreUsed(t *testing.T) {
 		{"all unhealthy, one of them refuses", func(r *Registry, web1, web2, web3 *Backend) {
 			r.Eject(web1, "it fails")
 			r.Eject(web2, "it fails")
-			r.Unreachable(web3, "refused")
+			r.Unreachable(web3, CauseRefused, "refused")
 		}, "web-1 web-2", "", ""},
 		{"all refuse", func(r *Registry, web1, web2, web3 *Backend) {
-			r.Unreachable(web1, "refused")
-			r.Unreachable(web2, "refused")
-			r.Unreachable(web3, "refused")
+			r.Unreachable(web1, CauseRefused, "refused")
+			r.Unreachable(web2, CauseRefused, "refused")
+			r.Unreachable(web3, CauseRefused, "refused")
 		}, "", "", ""},
 		{"an ejection is over: one trial", func(r *Registry, web1, web2, web3 *Backend) {
 			r.Eject(web1, "it fails")
@@ -434,7 +434,7 @@ func TestWhichBackendsAreUsed(t *testing.T) {
 		}, "", "", "web-1 web-2 web-3"},
 		{"one stops and refuses already", func(r *Registry, web1, web2, web3 *Backend) {
 			r.Stopping(web1.ContainerID, "SIGTERM", time.Now(), time.Now().Add(time.Minute))
-			r.Unreachable(web1, "refused")
+			r.Unreachable(web1, CauseRefused, "refused")
 		}, "web-2 web-3", "", ""},
 	}
 	for _, c := range cases {
@@ -520,8 +520,8 @@ func TestEachChangeOfStateIsLoggedOnce(t *testing.T) {
 		connectAll(r)
 	}
 	b := member(t, r, "web-1").Backend
-	r.Unreachable(b, "connection refused")
-	r.Unreachable(b, "connection refused")
+	r.Unreachable(b, CauseRefused, "connection refused")
+	r.Unreachable(b, CauseRefused, "connection refused")
 	r.Replace(engineA, nil)
 	for words, want := range map[string]int{"backend starting": 1, "backend healthy": 1, "backend unhealthy": 1, "backend gone": 1, "level": 4} {
 		if got := book.count(words); got != want {
@@ -561,7 +561,7 @@ func TestConcurrentReadersAndWriters(t *testing.T) {
 					case 2:
 						r.Eject(m.Backend, "it fails")
 					case 3:
-						r.Unreachable(m.Backend, "refused")
+						r.Unreachable(m.Backend, CauseRefused, "refused")
 					case 4:
 						r.Remove(m.ContainerID)
 					case 5:
@@ -707,7 +707,7 @@ func TestModel(t *testing.T) {
 				f.reached, f.lost = true, false
 			}),
 			"unreachable": w.backend(func(t *rapid.T, b *Backend, f *fact) {
-				w.registry.Unreachable(b, "refused")
+				w.registry.Unreachable(b, CauseRefused, "refused")
 				f.lost = f.lost || f.reached
 				f.reached = false
 			}),

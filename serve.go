@@ -42,6 +42,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		forwarded.Trusted = append(forwarded.Trusted, netip.Prefix(trusted))
 	}
 	proxy := NewProxy(registry, time.Duration(c.Hold), forwarded, log)
+	proxy.explain = func(host, path string) string {
+		return (&Explainer{registry.Snapshot(), registrar.Roll()}).ExplainRequest(host, path).Verdict
+	}
 	var admin *Admin
 	var back net.Listener
 	if c.Admin != adminOff {
@@ -66,7 +69,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		server := &Server{Handler: admin, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
 		group.Go(func() error { return server.Run(work) })
 	}
-	server := &Server{Handler: proxy, Listener: front, Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
+	server := &Server{Handler: proxy, Listener: registrar.clients.watch(front), Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
 	server.OnStop = func() {
 		if admin != nil {
 			admin.Leave() // first: whoever sends requests here should learn of it

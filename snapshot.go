@@ -10,10 +10,11 @@ import (
 // Snapshot is one consistent, immutable state of the registry. A request loads
 // it once and decides everything on it.
 type Snapshot struct {
-	Version   uint64 // only grows
-	Time      time.Time
-	Members   []Member // sorted by service, age, container ID
-	Conflicts []Conflict
+	Version     uint64 // only grows
+	Time        time.Time
+	Members     []Member // sorted by service, age, container ID
+	Conflicts   []Conflict
+	Differences []Difference // sorted as the members are
 
 	services   []*Service // sorted by name
 	routes     *routeTable
@@ -146,17 +147,25 @@ func lead(s State) int {
 	}
 }
 
-// Peek returns the member that a next request could reach, without counting it
-// as picked; nil if none is usable.
-func (s *Service) Peek() *Member {
-	for _, b := range s.backends {
-		for i := range s.Members {
-			if s.Members[i].Backend == b {
-				return &s.Members[i]
-			}
-		}
+// Peek returns the member that the next request would reach, without counting it
+// as picked; nil if none is usable. certain tells that neither chance nor the
+// request itself decides.
+func (s *Service) Peek() (next *Member, certain bool) {
+	if len(s.backends) == 0 {
+		return nil, true
 	}
-	return nil
+	b := s.backends[0]
+	certain = len(s.backends) == 1
+	if turns, ok := s.balancer.(*roundRobin); ok && s.Lead.Sticky == "" {
+		b, certain = s.usable[turns.count.Load()%uint64(len(s.usable))], true
+	}
+	return s.member(b), certain
+}
+
+// member returns the member of a backend of s.
+func (s *Service) member(b *Backend) *Member {
+	i := slices.IndexFunc(s.Members, func(m Member) bool { return m.Backend == b })
+	return &s.Members[i]
 }
 
 // String says how many of its backends are in which state, for logs and
