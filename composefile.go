@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -62,6 +63,14 @@ func containerOf(project *types.Project, service *types.ServiceConfig) (c docker
 		name = project.Name + "-" + service.Name + "-1"
 	}
 	c = docker.Container{ID: name, Name: name, Image: image, Labels: labels, State: "created", NetworkMode: service.NetworkMode}
+	for network := range service.Networks {
+		name := network
+		if known, ok := project.Networks[network]; ok && known.Name != "" {
+			name = known.Name
+		}
+		c.Networks = append(c.Networks, docker.Network{Name: name})
+	}
+	slices.SortFunc(c.Networks, func(a, b docker.Network) int { return cmp.Compare(a.Name, b.Name) })
 	for _, p := range service.Ports {
 		published, _ := strconv.ParseUint(p.Published, 10, 16) // a range, or "" for a free one, counts as published
 		c.Ports = append(c.Ports, docker.Port{Private: uint16(p.Target), Public: uint16(max(published, 1)), Proto: protocol(p.Protocol)})

@@ -353,7 +353,14 @@ func (l *labels) remarks() (warnings []Warning) {
 		remark("strip", "its path is /, so there is no prefix to remove", "name the prefix with "+l.key("path")+", or remove the label")
 	}
 	if l.check.Path == "" && l.check != (HealthCheck{}) {
-		remark("health.…", "without a path there is no check", "name the path to ask for with "+l.key("health.path"))
+		key := "health.status"
+		switch {
+		case l.check.Interval != 0:
+			key = "health.interval"
+		case l.check.Timeout != 0:
+			key = "health.timeout"
+		}
+		remark(key, "without a path there is no check", "name the path to ask for with "+l.key("health.path"))
 	}
 	if l.insecure && l.scheme != "https" {
 		remark("insecure", "only https has a certificate to verify", "add "+l.key("scheme")+"=https, or remove the label")

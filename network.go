@@ -17,7 +17,7 @@ func notOnNetwork(c docker.Container, label, network string) (w Warning, off boo
 		names = append(names, n.Name)
 	}
 	switch mode := c.NetworkMode; {
-	case mode == "host", mode == "none", strings.HasPrefix(mode, "container:"):
+	case mode == "host", mode == "none", strings.HasPrefix(mode, "container:"), strings.HasPrefix(mode, "service:"):
 		names = []string{mode}
 	case slices.Contains(names, network):
 		return Warning{}, false

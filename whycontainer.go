@@ -45,6 +45,10 @@ func (e *Explainer) judgeMember(x *Explanation, v *Verdict, m *Member) {
 		reason, advice := e.trouble(m)
 		x.Good, x.Backend = true, v.Name
 		x.say(advice, "%s is %s (%s), and gets requests for service %s all the same: all of its backends are unhealthy", v.Name, m.State, reason, m.Service)
+	case e.differs(v, m) != nil:
+		d := e.differs(v, m)
+		x.Good, x.Backend = true, v.Name
+		x.say(d.Advice(), "%s gets requests for service %s, at %s, but %s", v.Name, m.Service, m.Address(), d)
 	case len(v.Warnings) > 0:
 		x.Good, x.Backend = true, v.Name
 		x.say(v.Warnings[0].Advice, "%s gets requests for service %s, at %s, but %s", v.Name, m.Service, m.Address(), v.Warnings[0])
@@ -52,6 +56,17 @@ func (e *Explainer) judgeMember(x *Explanation, v *Verdict, m *Member) {
 		x.Good, x.Backend = true, v.Name
 		x.say("", "%s gets requests for service %s, at %s", v.Name, m.Service, m.Address())
 	}
+}
+
+// differs returns how a member differs from the one that leads its service, nil
+// if it doesn't.
+func (e *Explainer) differs(v *Verdict, m *Member) *Difference {
+	for _, d := range e.Snapshot.Differences {
+		if d.Service == m.Service && d.Container == v.Name {
+			return &d
+		}
+	}
+	return nil
 }
 
 // reached tells whether requests go to a member.
@@ -68,7 +83,9 @@ func (e *Explainer) detailEntry(x *Explanation, v *Verdict, i int) {
 	address := ""
 	for _, m := range e.membersOf(v.ContainerID) {
 		if m.Service == entry.Service {
-			address = m.Address()
+			if !m.probed {
+				address = m.Address()
+			}
 			x.detail("it is %s: %s", m.State, m.Reason)
 		}
 	}

@@ -127,8 +127,9 @@ var address = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+(->\d+\.\d+\.\d+\.\d+:\d
 func (r *Report) reasonsLogged() map[string]string {
 	reasons := map[string]string{}
 	for _, log := range r.logs {
-		for _, line := range log.Lines("request failed") {
-			reasons[line.Fields["path"]] = address.ReplaceAllString(line.Fields["error"], "ADDRESS")
+		for _, line := range log.Lines("request refused") {
+			reason := cmp.Or(line.Fields["error"], line.Fields["rollcall_error"])
+			reasons[line.Fields["path"]] = address.ReplaceAllString(reason, "ADDRESS")
 		}
 	}
 	return reasons
