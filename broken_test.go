@@ -43,8 +43,9 @@ import (
 //	  label rollcall.host=shop.example.com
 //	rollcall in NAME                     the container that rollcall runs in; else it is on the host
 //	refuses | ignores | closes ADDRESS   what becomes of connections; others are accepted
-//	engine fails: REASON                 it never answered; after "lost", it did
-//	drained | stopping | gone NAME       by hand, by the engine's signal
+//	engine fails: REASON                 it never answered; with "lost: " before it, it did
+//	engine lists nothing                 in place of containers
+//	drained | stopping NAME              by hand, by the engine's signal
 //	checks NAME: PROBLEM                 an active check's result
 //	ejects NAME: REASON                  its requests fail
 //	clients ADDRESS                      all connections come from there
@@ -266,10 +267,6 @@ func (b *broken) happens(word, rest string) {
 		b.registry.Drain(idOf(name), "it was drained by hand")
 	case "stopping":
 		b.registrar.on(b.t.Context(), docker.Event{Action: "kill", Signal: "SIGTERM", ID: idOf(name), Time: time.Now()})
-	case "gone":
-		b.registrar.on(b.t.Context(), docker.Event{Action: "destroy", ID: idOf(name), Time: time.Now()})
-		b.engine.runs(slices.DeleteFunc(b.containers, func(c listed) bool { return c.Name == name })...)
-		b.registrar.poll(b.t.Context())
 	case "checks":
 		b.registry.Checked(b.registry.Lookup(idOf(name))[0].Backend, words)
 	case "ejects":

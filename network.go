@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -48,6 +47,9 @@ func (v *Vantage) unreachable(c docker.Container, port uint16, mode AddressMode,
 		w := Warning{Text: err.Error(), Advice: "make it anew, with the network of a container that runs"}
 		if home.ID != "" && home.State != "running" {
 			w.Advice = fmt.Sprintf("docker start %s, then docker restart %s", home.Name, c.Name)
+			if home.State == "paused" {
+				w.Advice = "docker unpause " + home.Name
+			}
 		}
 		return w
 	}
@@ -69,7 +71,3 @@ func (v *Vantage) unreachable(c docker.Container, port uint16, mode AddressMode,
 	}
 	return w
 }
-
-// gatewayOf tells whether an address is that of a network's gateway, as rollcall
-// in a container sees clients that come through a published port.
-func (v *Vantage) gatewayOf(addr netip.Addr) bool { return slices.Contains(v.Gateways, addr) }
