@@ -51,10 +51,14 @@ func (d Difference) Advice() string {
 	return fmt.Sprintf("nothing while %s is being replaced; else give it the same labels, or another name with the label rollcall.service", d.Container)
 }
 
-// differences compares the members that run with the one that leads.
+// differences compares the members that work with the one that leads. Others may
+// be on their way in or out, and matter to nobody.
 func (s *Service) differences() (found []Difference) {
+	if s.Lead.State < Unhealthy {
+		return nil
+	}
 	for _, m := range s.Members {
-		if m.Backend == s.Lead.Backend || m.State == Stopped {
+		if m.Backend == s.Lead.Backend || m.State < Unhealthy {
 			continue
 		}
 		if labels := differ(&s.Lead.Spec, &m.Spec); labels != "" {

@@ -37,7 +37,10 @@ func newContainerServiceViews(snapshot *Snapshot, v *Verdict) []containerService
 		if s := snapshot.Service(entry.Service); s != nil {
 			for _, m := range s.Members {
 				if m.ContainerID == v.ContainerID {
-					view.Address, view.State = m.Address(), m.State
+					view.State = m.State
+					if !m.probed {
+						view.Address = m.Address()
+					}
 					view.Reason, view.Advice = v.trouble(m.Cause, m.Reason, &m.Spec)
 				}
 			}

@@ -28,7 +28,11 @@ func nearRoots(all map[string]string) []Warning {
 			}
 			rest = "enable"
 		}
-		warnings = append(warnings, misspelled(label, all[label], "is not rollcall's", labelPrefix+knownKey(rest)))
+		meant := labelPrefix + knownKey(rest)
+		if labelKeys[keyOf(meant)] == nil {
+			continue // what follows means nothing here: rollcall-backup, of someone else's
+		}
+		warnings = append(warnings, misspelled(label, all[label], "is not rollcall's", meant))
 	}
 	return warnings
 }
