@@ -18,6 +18,7 @@
 //	HELLO_ANSWER_DELAY  time before each answer except /healthz (0s)
 //	APP_HEALTH          status of /healthz at the start (200)
 //	APP_IMAGE           what /image says
+//	APP_IP              address to listen on (all)
 //
 // "service healthcheck" asks the first port for /healthz and exits 0 or 1.
 package main
@@ -84,7 +85,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	server := &http.Server{Handler: a}
 	for _, port := range ports {
-		listener, err := net.Listen("tcp", ":"+port)
+		listener, err := net.Listen("tcp", net.JoinHostPort(os.Getenv("APP_IP"), port))
 		if err != nil {
 			return err
 		}
