@@ -21,6 +21,7 @@ type Health struct {
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	probes   map[*Backend]*follower // running; owned by Run
 	checks   map[*Backend]*follower // running; owned by Run
+	ended    chan struct{}          // holds one notice that a follower has ended
 }
 
 // follower is a goroutine for one backend.
@@ -32,7 +33,7 @@ type follower struct {
 // NewHealth returns a Health that checks the registry's backends once Run is
 // called.
 func NewHealth(registry *Registry) *Health {
-	return &Health{registry: registry, dial: (&net.Dialer{}).DialContext, probes: map[*Backend]*follower{}, checks: map[*Backend]*follower{}}
+	return &Health{registry: registry, dial: (&net.Dialer{}).DialContext, probes: map[*Backend]*follower{}, checks: map[*Backend]*follower{}, ended: make(chan struct{}, 1)}
 }
 
 // Run follows the snapshots until ctx is done, and returns when all its probes
@@ -48,6 +49,7 @@ func (h *Health) Run(ctx context.Context) error {
 			stop()
 			return nil
 		case <-snapshot.Superseded():
+		case <-h.ended:
 		case <-wait:
 			h.registry.Expire()
 		}
@@ -75,15 +77,17 @@ func (h *Health) follow(ctx context.Context, members []Member) {
 			checks[m.Backend] = true
 		}
 	}
-	reconcile(ctx, h.probes, probes, h.probe)
-	reconcile(ctx, h.checks, checks, h.check)
+	h.reconcile(ctx, h.probes, probes, h.probe)
+	h.reconcile(ctx, h.checks, checks, h.check)
 }
 
 // reconcile starts a goroutine for each backend that is wanted and has none,
-// and ends and waits for those that are no longer wanted.
-func reconcile(ctx context.Context, running map[*Backend]*follower, wanted map[*Backend]bool, run func(context.Context, *Backend)) {
+// and ends and waits for those that are no longer wanted. One that has ended by
+// itself, and is wanted, is started anew: a backend may be lost again before it was
+// seen that it had been reached.
+func (h *Health) reconcile(ctx context.Context, running map[*Backend]*follower, wanted map[*Backend]bool, run func(context.Context, *Backend)) {
 	for b, f := range running {
-		if !wanted[b] {
+		if !wanted[b] || f.hasEnded() {
 			f.cancel()
 			<-f.done
 			delete(running, b)
@@ -95,10 +99,23 @@ func reconcile(ctx context.Context, running map[*Backend]*follower, wanted map[*
 			f := &follower{cancel, make(chan struct{})}
 			running[b] = f
 			go func() {
-				defer close(f.done)
 				run(ctx, b)
+				close(f.done)
+				select {
+				case h.ended <- struct{}{}:
+				default:
+				}
 			}()
 		}
+	}
+}
+
+func (f *follower) hasEnded() bool {
+	select {
+	case <-f.done:
+		return true
+	default:
+		return false
 	}
 }
 
