@@ -53,8 +53,9 @@ func (c *checkCommand) Run(ctx context.Context, std streams) error {
 type report struct {
 	Engine     string            `json:"engine"`  // "" for a compose file
 	Good       bool              `json:"good"`    // there is nothing to warn of
-	Verdict    string            `json:"verdict"` // one sentence with the gravest cause
+	Verdict    string            `json:"verdict"` // one sentence with the gravest cause; the summary if there is none
 	Advice     string            `json:"advice"`  // what to change, "" if there is nothing to
+	Summary    string            `json:"summary"` // how many containers are used
 	Containers []containerReport `json:"containers"`
 	Conflicts  []string          `json:"conflicts"` // routes that two services claim, containers that differ
 
@@ -238,18 +239,18 @@ func (r *report) conclude() {
 			r.blame(gravityWarning, c.Name+": "+w.Text, w.Advice)
 		}
 	}
-	summary := fmt.Sprintf("%d of %d containers of the engine at %s are used", used, len(r.Containers), r.Engine)
+	r.Summary = fmt.Sprintf("%d of %d containers of the engine at %s are used", used, len(r.Containers), r.Engine)
 	if r.Engine == "" {
-		summary = fmt.Sprintf("%d of %d services of the compose file would be used", used, len(r.Containers))
+		r.Summary = fmt.Sprintf("%d of %d services of the compose file would be used", used, len(r.Containers))
 	}
 	switch {
 	case used == 0 && len(r.Containers) == 1:
 		r.blame(gravityNoneUsed, r.Containers[0].Name+" is "+r.Containers[0].Reason, r.Containers[0].Advice)
 	case used == 0:
-		r.blame(gravityNoneUsed, summary, "start a container of an --image, or give one a label such as rollcall.host=shop.example.com")
+		r.blame(gravityNoneUsed, r.Summary, "start a container of an --image, or give one a label such as rollcall.host=shop.example.com")
 	}
 	if r.Good = r.blamed == gravityNone; r.Good {
-		r.Verdict = summary
+		r.Verdict = r.Summary
 	}
 }
 
@@ -275,6 +276,9 @@ func (r *report) print(w io.Writer) {
 	}
 	for _, conflict := range r.Conflicts {
 		fmt.Fprintf(w, "warning: %s\n", conflict)
+	}
+	if r.Summary != r.Verdict {
+		fmt.Fprintln(w, r.Summary)
 	}
 }
 

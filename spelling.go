@@ -120,6 +120,9 @@ func knownKey(key string) string {
 func nearest(s string, words []string) string {
 	best, least := "", 3 // more than two edits is another word
 	for _, word := range words {
+		if len(s)-len(word) >= least || len(word)-len(s) >= least {
+			continue // each byte more or less is an edit
+		}
 		if d := editDistance(s, word); d < least && d < len(word) {
 			best, least = word, d
 		}
