@@ -266,16 +266,16 @@ func (r *report) write(w io.Writer, asJSON bool) error {
 
 // print writes the verdict, what to change, and then what each container does.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintln(w, r.Verdict)
+	fmt.Fprintln(w, printable(r.Verdict))
 	if r.Advice != "" {
-		fmt.Fprintln(w, r.Advice)
+		fmt.Fprintln(w, printable(r.Advice))
 	}
 	fmt.Fprintln(w)
 	for _, c := range r.Containers {
 		c.print(w)
 	}
 	for _, conflict := range r.Conflicts {
-		fmt.Fprintf(w, "warning: %s\n", conflict)
+		fmt.Fprintf(w, "warning: %s\n", printable(conflict))
 	}
 	if r.Summary != r.Verdict {
 		fmt.Fprintln(w, r.Summary)
@@ -284,9 +284,9 @@ func (r *report) print(w io.Writer) {
 
 func (c *containerReport) print(w io.Writer) {
 	if c.ID == c.Name {
-		fmt.Fprintf(w, "%s: %s\n", c.Name, c.Reason) // of a compose file
+		fmt.Fprintf(w, "%s: %s\n", c.Name, printable(c.Reason)) // of a compose file
 	} else {
-		fmt.Fprintf(w, "%s (%s): %s\n", c.Name, short(c.ID), c.Reason)
+		fmt.Fprintf(w, "%s (%s): %s\n", c.Name, short(c.ID), printable(c.Reason))
 	}
 	for _, s := range c.Services {
 		if s.Port != 0 {
@@ -309,6 +309,6 @@ func (c *containerReport) print(w io.Writer) {
 		}
 	}
 	for _, warning := range c.Warnings {
-		fmt.Fprintf(w, "  warning: %s\n", warning)
+		fmt.Fprintf(w, "  warning: %s\n", printable(warning))
 	}
 }

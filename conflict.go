@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -88,4 +89,26 @@ func differ(a, b *Spec) string {
 		}
 	}
 	return strings.Join(keys, ",")
+}
+
+// warn logs the conflicts and differences that a snapshot did not have.
+func (r *Registry) warn(old, next *Snapshot) {
+	if !slices.Equal(old.Conflicts, next.Conflicts) {
+		known := make(map[Conflict]bool, len(old.Conflicts))
+		for _, c := range old.Conflicts {
+			known[c] = true
+		}
+		for _, c := range next.Conflicts {
+			if !known[c] && !c.harmless() {
+				r.log.Warn(c.String(), "service", c.Loser, "advice", c.Advice())
+			}
+		}
+	}
+	if !slices.Equal(old.Differences, next.Differences) {
+		for _, d := range next.Differences {
+			if !slices.Contains(old.Differences, d) {
+				r.log.Warn(d.String(), "service", d.Service, "advice", d.Advice())
+			}
+		}
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Explanation answers "why": which backend a request would reach, or what
@@ -183,11 +184,21 @@ func (c *whyCommand) Run(ctx context.Context, std streams) error {
 }
 
 func (x *Explanation) print(w io.Writer) {
-	fmt.Fprintln(w, x.Verdict)
+	fmt.Fprintln(w, printable(x.Verdict))
 	if x.Advice != "" {
-		fmt.Fprintln(w, x.Advice)
+		fmt.Fprintln(w, printable(x.Advice))
 	}
 	for _, detail := range x.Details {
-		fmt.Fprintln(w, "  "+detail)
+		fmt.Fprintln(w, "  "+printable(detail))
 	}
+}
+
+// printable keeps what a label says from moving a terminal's cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,19 @@ func TestAmbiguousContainer(t *testing.T) {
 		if x := e.Explain(word); x.Good || !strings.Contains(x.Verdict, "is neither a URL nor a host nor a container") {
 			t.Errorf("%q: %s", word, x.Verdict)
 		}
+	}
+}
+
+// What a label says can't move the cursor of who reads it.
+func TestExplanationsAreText(t *testing.T) {
+	var out strings.Builder
+	v := judge(hello("web", "172.17.0.2", label("rollcall.host", "\x1b[2J\r\nall is well")))
+	(&Explanation{Verdict: v.Warnings[0].Text, Advice: v.Warnings[0].Text, Details: sentences(v.Warnings)}).print(&out)
+	r := newReport("unix:///x", []Verdict{v})
+	r.conclude()
+	r.print(&out)
+	if strings.ContainsAny(out.String(), "\x1b\r") || strings.Contains(out.String(), "\nall is well") {
+		t.Errorf("%q", out.String())
 	}
 }
 
@@ -225,5 +239,21 @@ refuses 127.0.0.1:32768`)
 		"Advice:write rollcall.port=1}"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// Where the client's address decides, it matters that all look alike.
+func TestAlikeClientsMatterToHashIP(t *testing.T) {
+	setup, err := os.ReadFile("testdata/broken/clients-look-alike.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for balance, want := range map[string]bool{"hash:ip": true, "round-robin": false} {
+		b := newBroken(t, strings.ReplaceAll(string(setup), "hash:ip\n", balance+"\n"))
+		x := (&Explainer{b.registry.Snapshot(), b.registrar.Roll()}).Explain("shop.example.com")
+		said := slices.ContainsFunc(x.Details, func(detail string) bool { return strings.Contains(detail, "gateway (172.20.0.1)") })
+		if !x.Good || said != want {
+			t.Errorf("%s: %s\n%s", balance, x.Verdict, strings.Join(x.Details, "\n"))
+		}
 	}
 }

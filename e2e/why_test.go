@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -77,4 +78,50 @@ func TestWhyTellsTheCause(t *testing.T) {
 		}
 		return fmt.Errorf("it does not")
 	})
+}
+
+// Through a port that is published on this host's loopback, the engine's proxy
+// makes connections of its own: rollcall in its container sees one client.
+func TestClientsBehindAPublishedPort(t *testing.T) {
+	engine := begin(t)
+	network := engine.Network(t, "alike")
+	var self *lab.Container
+	rollcall := ground.ServeContained(t, engine, []string{"--network", network, "--publish", "127.0.0.1::3000"},
+		[]string{"ROLLCALL_IMAGE=none", "ROLLCALL_LISTEN=:3000", "ROLLCALL_ADMIN=:3001", "ROLLCALL_INTERVAL=100ms"},
+		func(c *lab.Container, listener string) string {
+			self = c
+			return net.JoinHostPort(c.IP(t, network), portOf(t, listener))
+		})
+	gateway := engine.Docker(t, "network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", network)
+	lab.Await(t, "rollcall knows where it is", func() error {
+		if reason := reasonsOf(t, rollcall)[self.ID]; reason != "not used: it is rollcall itself" {
+			return fmt.Errorf("%q", reason)
+		}
+		return nil
+	})
+	connect := func(address string) {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	published := self.Published(t, "3000")
+	for range 120 {
+		connect(published)
+	}
+	says := "the last 100 connections all came from the address of its network's gateway (" + gateway + ")"
+	lab.Await(t, "why tells of the clients", func() error {
+		got := ground.Outcome(t, "why", "--admin", strings.TrimPrefix(rollcall.Admin, "http://"), self.Name(t))
+		if got.Code != 1 || !strings.HasPrefix(got.Out, self.Name(t)+" is rollcall itself: "+says) {
+			return fmt.Errorf("%+v", got)
+		}
+		return nil
+	})
+	if answer := rollcall.GetAdmin(t, "/v1/containers"); !strings.Contains(answer.Body, says) {
+		t.Errorf("/v1/containers says nothing: %s", answer)
+	}
+	if n := strings.Count(self.Logs(t), says); n != 1 {
+		t.Errorf("the log says it %d times", n)
+	}
 }
