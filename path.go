@@ -13,25 +13,27 @@ import (
 // it is its own affair: some take %2f for a slash, or a backslash, or cut
 // ";…" off, and what ".." does depends on all of that. No spelling of /admin
 // may pass by the route for /admin, so paths are read as the most eager backend
-// would. Where a path climbs ("..") that is not enough, since what one reading
-// leaves another one enters: then all readings must lead to the same service, or
-// the request is refused.
+// would: whatever another one finds in a path lies on the way there. That is not
+// so where a path climbs (".."), or where it is open what a ";" hides: what one
+// reading leaves another one enters. Then all readings must lead to the same
+// service, or the request is refused.
 
 // reading is a way to read a path: each bit is something that some backends do
 // and others don't.
-type reading uint8
+type reading uint16
 
 const (
 	readTwice       reading = 1 << iota // percent-encoding is undone a second time
 	readEncoded                         // an encoded separator separates, as / does
 	readBackslash                       // so does a backslash
 	readParams                          // what follows ; in a segment does not count
-	readFragment                        // what follows # or an encoded ? does not count
 	readEncodedDots                     // %2e%2e climbs, as .. does
 	readDots                            // .. climbs
 	readMerged                          // it climbs over empty segments, too, as if they weren't there
+	readParamsFirst                     // ;… ends at the next plain slash, whatever else separates
+	readOn                              // neither # nor an encoded ? is the end of the path
 
-	eager = readTwice | readEncoded | readBackslash | readParams | readFragment | readEncodedDots | readDots | readMerged
+	eager = readParamsFirst - 1 // all but these two
 )
 
 // normalPath returns a path as routes are compared: "/a/b", without empty
@@ -95,11 +97,14 @@ func (how reading) segment(buf []byte, raw string, start int) (segment []byte, e
 		var escaped bool
 		c, escaped, next = how.next(raw, i)
 		switch {
+		case c == '/' && !escaped:
+			return segment, encoded, i, next
+		case cut && how&readParamsFirst != 0:
 		case (c == '/' || c == '\\' && how&readBackslash != 0) && (!escaped || how&readEncoded != 0):
 			return segment, encoded, i, next
-		case (c == '#' || c == '?') && how&readFragment != 0:
+		case isEnd(c) && how&readOn == 0:
 			return segment, encoded, i, len(raw) + 1
-		case c == ';' && how&readParams != 0:
+		case c == ';' && how&readParams != 0 && (!escaped || how&(readEncoded|readParamsFirst) == readEncoded):
 			cut = true
 		case !cut:
 			if c == '/' {
@@ -149,23 +154,28 @@ func unhex(c byte) byte {
 	return c&^0x20 - 'A' + 10
 }
 
+// isEnd tells whether c would end a path if it stood there as it is.
+func isEnd(c byte) bool { return c == '#' || c == '?' }
+
 // climbs tells whether ".." is a segment of the path in any reading.
 func climbs(raw string) bool {
 	if isPlain(raw) {
 		return false
 	}
-	path := (eager &^ (readDots | readFragment)).path(raw)
-	return strings.HasSuffix(path, "/..") || strings.Contains(path, "/../")
+	path := (eager&^readDots | readOn).path(raw)
+	for {
+		_, behind, found := strings.Cut(path, "/..")
+		if !found || behind == "" || behind[0] == '/' || isEnd(behind[0]) {
+			return found
+		}
+		path = behind
+	}
 }
 
-// readingsLimit bounds the work for one path, in readings times bytes.
-const readingsLimit = 64 << 10
-
-// readings yields what a path that climbs is in each reading, eager first. bounded
-// tells that these are all: a path that is both long and odd in many ways has
-// more than anyone should have to read.
-func readings(raw string) (paths iter.Seq[string], bounded bool) {
-	differ := readDots | readMerged
+// oddities returns in what the readings of a path may differ, dots apart, and
+// where it may end.
+func oddities(raw string) (differ reading, ends []int) {
+	separated := false // other than by plain slashes
 	for i := 0; i < len(raw); {
 		c, escaped, next := eager.next(raw, i)
 		switch {
@@ -173,25 +183,50 @@ func readings(raw string) (paths iter.Seq[string], bounded bool) {
 			differ |= readEncodedDots
 		case c == ';':
 			differ |= readParams
-		case c == '#' || c == '?':
-			differ |= readFragment
 		case c == '\\':
 			differ |= readBackslash
+		case isEnd(c):
+			ends = append(ends, i)
 		}
-		if escaped && (c == '/' || c == '\\') {
+		if escaped && (c == '/' || c == '\\' || c == ';') {
 			differ |= readEncoded
 		}
+		separated = separated || c == '\\' || c == '/' && escaped
 		if once, end := unescape(raw, i); once == '%' && next > end {
 			differ |= readTwice
 		}
 		i = next
 	}
-	paths = func(yield func(string) bool) {
-		for how := differ; yield(how.path(raw)) && how != 0; {
-			how = (how - 1) & differ
+	if differ&readParams != 0 && (separated || ends != nil) {
+		differ |= readParamsFirst
+	}
+	return differ, ends
+}
+
+// readingsLimit bounds the work for one path, in readings times bytes.
+const readingsLimit = 64 << 10
+
+// readings yields what a path is in each reading that its oddities allow. It is
+// nil for a path both long and odd in many ways, which has more of them than
+// anyone should have to read.
+func readings(raw string, differ reading, ends []int) iter.Seq[string] {
+	differ |= readDots | readMerged
+	ends = append(ends, len(raw))
+	if len(raw)*len(ends)<<bits.OnesCount16(uint16(differ)) > readingsLimit {
+		return nil
+	}
+	return func(yield func(string) bool) {
+		for _, end := range ends {
+			for how := differ; ; how = (how - 1) & differ {
+				if !yield((how | readOn).path(raw[:end])) {
+					return
+				}
+				if how == 0 {
+					break
+				}
+			}
 		}
 	}
-	return paths, len(raw)<<bits.OnesCount8(uint8(differ)) <= readingsLimit
 }
 
 // stripPrefix removes a route's path prefix from a raw path that it matched. The
@@ -202,7 +237,7 @@ func stripPrefix(raw, prefix string) string {
 		return cmp.Or(strings.TrimPrefix(raw, prefix), "/")
 	}
 	if climbs(raw) {
-		path := (eager &^ (readTwice | readParams | readFragment)).path(raw)
+		path := (eager&^(readTwice|readParams) | readOn).path(raw)
 		if !strings.HasPrefix(path+"/", prefix+"/") {
 			path = eager.path(raw)
 		}

@@ -68,14 +68,15 @@ func (s *Snapshot) match(host, path string) (route *Route, ambiguous bool) {
 		return s.routes.find(host, path), false
 	}
 	route = s.routes.find(host, eager.path(path))
-	if !climbs(path) {
+	differ, ends := oddities(path)
+	if !climbs(path) && differ&readParamsFirst == 0 {
 		return route, false
 	}
-	paths, bounded := readings(path)
-	if !bounded {
+	all := readings(path, differ, ends)
+	if all == nil {
 		return nil, true
 	}
-	for path := range paths {
+	for path := range all {
 		if s.routes.find(host, path).service() != route.service() {
 			return nil, true
 		}
