@@ -67,7 +67,12 @@ func (s *Snapshot) match(host, path string) (route *Route, ambiguous bool) {
 	if isPlain(path) {
 		return s.routes.find(host, path), false
 	}
-	route = s.routes.find(host, eager.path(path))
+	return s.routes.findAnyReading(host, path)
+}
+
+// findAnyReading returns the route for a path that may be read in several ways.
+func (t *routeTable) findAnyReading(host, path string) (route *Route, ambiguous bool) {
+	route = t.find(host, eager.path(path))
 	differ, ends := oddities(path)
 	if !climbs(path) && differ&readParamsFirst == 0 {
 		return route, false
@@ -77,7 +82,7 @@ func (s *Snapshot) match(host, path string) (route *Route, ambiguous bool) {
 		return nil, true
 	}
 	for path := range all {
-		if s.routes.find(host, path).service() != route.service() {
+		if t.find(host, path).service() != route.service() {
 			return nil, true
 		}
 	}
