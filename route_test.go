@@ -202,7 +202,7 @@ func dump(s *Snapshot, of func(service string) bool) string {
 			continue
 		}
 		fmt.Fprintf(&text, "service %s led by %s since %d\n", service.Name, service.Lead.Name, service.Oldest)
-		for _, b := range service.usable {
+		for _, b := range service.backends {
 			fmt.Fprintf(&text, "  %+v\n", b.Spec)
 		}
 	}
