@@ -29,6 +29,8 @@ var (
 		"The service broke the connection before it answered. Its own log tells why.", 0}
 	answerBackendTimeout = &answer{http.StatusGatewayTimeout, "backend-timeout",
 		"The service did not answer in time. Its own log tells why; the label rollcall.timeout gives it longer.", 0}
+	answerAmbiguous = &answer{http.StatusBadRequest, "bad-request",
+		"This path can be read as one of several services. Send it without a .. in it, in whatever spelling.", 0}
 	answerBadRequest = &answer{http.StatusBadRequest, "bad-request",
 		"The request is malformed, or its body did not arrive whole.", 0}
 )

@@ -32,6 +32,7 @@ type Spec struct {
 	Timeout     time.Duration // to wait for a response head
 	Check       HealthCheck   // active check; zero: none
 	Created     int64         // Unix seconds; the older service wins a contested route
+	Doubtful    bool          // a label that may have been about its routes could not be read: others speak for its service
 }
 
 // HealthCheck is an active HTTP check of a backend. Its zero value is none.

@@ -134,13 +134,14 @@ func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l la
 			Timeout:     cmp.Or(l.timeout, 60*time.Second),
 			Check:       l.check.withDefaults(),
 			Created:     c.Created.Unix(),
+			Doubtful:    l.doubtful || len(nearRoots(c.Labels)) > 0,
 		},
 		Name:   c.Name,
 		Engine: engineState(c),
 	}
 	if entry.Hosts == "" {
 		entry.Hosts = entry.Service + "." + r.Domain
-		entry.CatchAll = l.paths == "" && r.byImage(image)
+		entry.CatchAll = !l.placed && r.byImage(image)
 	}
 	verdict.Warnings = append(verdict.Warnings, l.remarks()...)
 	network := cmp.Or(l.network, r.Network)
@@ -240,7 +241,12 @@ type labels struct {
 	sticky   string
 	timeout  time.Duration
 	check    HealthCheck
+	placed   bool // a label names its host or path, be it in vain
+	doubtful bool // see Spec
 }
+
+// sharedKeys are the labels that a service has but one of: its leader's.
+var sharedKeys = []string{"service", "host", "path", "strip", "priority", "balance", "sticky"}
 
 // labelKeys reads each key's value. A reader's error says what is accepted.
 var labelKeys = map[string]func(l *labels, value string) error{
@@ -307,7 +313,7 @@ func (l *labels) remarks() (warnings []Warning) {
 func readLabels(all map[string]string) (services map[string]labels, warnings []Warning) {
 	plain := labels{}
 	services = map[string]labels{}
-	plainUsed := false
+	plainUsed, placed, doubtful := false, map[string]bool{}, map[string]bool{} // by name
 	for _, label := range slices.Sorted(maps.Keys(all)) {
 		rest, ours := strings.CutPrefix(label, labelPrefix)
 		if !ours {
@@ -317,6 +323,7 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []W
 		if first, last, dotted := strings.Cut(rest, "."); dotted && labelKeys[rest] == nil {
 			if _, err := parseService(first); err != nil {
 				warnings = append(warnings, badValue(label, "service", all[label], err))
+				doubtful[anyName] = true
 				continue
 			}
 			named := services[first]
@@ -326,6 +333,7 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []W
 		read := labelKeys[key]
 		if read == nil || name != "" && (key == "service" || key == "enable") {
 			warnings = append(warnings, unknownLabel(label, all[label], name, key))
+			doubtful[name] = true
 			continue
 		}
 		value := strings.TrimSpace(all[label])
@@ -340,8 +348,10 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []W
 		if key == "enable" {
 			continue // read by choose, and warned of there
 		}
+		placed[name] = placed[name] || key == "host" || key == "path"
 		if err := read(l, value); err != nil {
 			warnings = append(warnings, badValue(label, key, all[label], err))
+			doubtful[name] = doubtful[name] || slices.Contains(sharedKeys, key)
 			continue
 		}
 		if key == "host" {
@@ -356,7 +366,14 @@ func readLabels(all map[string]string) (services map[string]labels, warnings []W
 		}
 	}
 	if plainUsed || len(services) == 0 {
-		services[plain.service] = plain
+		services[""] = plain
+	}
+	for name, l := range services {
+		l.placed, l.doubtful = placed[name], doubtful[name] || doubtful[anyName]
+		services[name] = l
 	}
 	return services, warnings
 }
+
+// anyName stands for a name that can't be read: it may mean any of the services.
+const anyName = "*"

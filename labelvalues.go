@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // The values of labels. Each parser's error says what is accepted; the caller
@@ -126,36 +127,14 @@ func parseHosts(value string) (string, error) {
 	if len(hosts) == 0 {
 		return "", fmt.Errorf("a host is a name such as shop.example.com, *.example.com or *")
 	}
-	for i, host := range hosts {
-		host = normalHost(host)
-		if !validHost(host) || strings.Contains(hosts[i], "/") { // a port may stand there, a URL not
-			return "", fmt.Errorf("%q can't be a host; a host is a name such as shop.example.com, *.example.com or *", hosts[i])
+	for i, item := range hosts {
+		host, err := parseHost(item)
+		if err != nil {
+			return "", err
 		}
 		hosts[i] = host
 	}
 	return strings.Join(hosts, ","), nil
-}
-
-func validHost(host string) bool {
-	if host == "*" {
-		return true
-	}
-	name := strings.TrimPrefix(host, "*.")
-	if name == "" || len(name) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 {
-			return false
-		}
-		for i := range len(label) {
-			c := label[i]
-			if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != ':' {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // parsePaths takes a comma list of path prefixes and gives it back in the form
@@ -165,11 +144,11 @@ func parsePaths(value string) (string, error) {
 	if len(paths) == 0 {
 		return "", fmt.Errorf("a path is a prefix such as / or /api")
 	}
-	for i, path := range paths {
-		if path[0] != '/' || strings.ContainsAny(path, "?#* ") {
-			return "", fmt.Errorf("%q can't be a path prefix; it begins with / and has no ?, #, * or blank, such as /api", path)
+	for i, item := range paths {
+		path := normalPath(item)
+		if item[0] != '/' || strings.ContainsAny(item, "?#;*\\ ") || strings.ContainsFunc(path, unicode.IsControl) || strings.Contains(path, ",") {
+			return "", fmt.Errorf("%q can't be a path prefix; it begins with / and has no ?, #, ;, *, \\ or blank, such as /api", item)
 		}
-		path = normalPath(path)
 		if path != "/" {
 			path = strings.TrimRight(path, "/")
 		}

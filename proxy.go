@@ -55,7 +55,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, answerEmpty)
 		return
 	}
-	route := snapshot.Route(r.Host, r.URL.Path)
+	path, _, _ := strings.Cut(rawTarget(r), "?")
+	route, ambiguous := snapshot.match(r.Host, path)
+	if ambiguous {
+		p.refuse(w, r, answerAmbiguous)
+		return
+	}
 	if route == nil {
 		p.refuse(w, r, answerNoRoute)
 		return
@@ -104,7 +109,7 @@ type forward struct {
 	Exchange
 	carrier httputil.ReverseProxy
 	body    *replayBody // of this request alone: a backend may answer while it is still sent
-	prefix  string      // to be removed from the path, "" for none
+	strip   *Route      // whose prefix is to be removed from the path; nil if none is
 	status  int         // of the response head; 0: there is none yet
 }
 
@@ -122,15 +127,15 @@ func newForward(p *Proxy) *forward {
 
 func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
 	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, r)
-	f.status, f.prefix = 0, ""
+	f.status, f.strip = 0, nil
 	if route.Strip() {
-		f.prefix = route.Path
+		f.strip = route
 	}
 	began := time.Now()
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
 		f.service.traffic.count(f.status, time.Since(began))
 		f.finish()
-		f.body = nil
+		f.body, f.strip = nil, nil
 		f.proxy.forwards.Put(f)
 	}()
 	if r.ContentLength != 0 {
@@ -151,9 +156,9 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	// not httputil's of the query, which drops what it can't parse.
 	path, query, hasQuery := strings.Cut(rawTarget(pr.In), "?")
 	f.proxy.forwarded.set(out.Header, pr.In)
-	if f.prefix != "" {
-		path = stripPrefix(path, f.prefix)
-		out.Header["X-Forwarded-Prefix"] = []string{f.prefix}
+	if f.strip != nil {
+		path = stripPrefix(path, f.strip.Path)
+		out.Header["X-Forwarded-Prefix"] = []string{f.strip.prefix}
 	}
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
@@ -166,7 +171,10 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 // rawTarget returns path and query as the client sent them.
 func rawTarget(r *http.Request) string {
 	target := r.RequestURI
-	if _, rest, absolute := strings.Cut(target, "://"); absolute && target[0] != '/' {
+	if strings.HasPrefix(target, "/") {
+		return target
+	}
+	if _, rest, absolute := strings.Cut(target, "://"); absolute {
 		slash := strings.IndexAny(rest, "/?")
 		switch {
 		case slash < 0:

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +15,9 @@ type Route struct {
 	Path     string // prefix by whole segments, "/" or without a slash at its end
 	Priority int    // beats specificity
 	Service  *Service
+
+	prefix    string // Path as X-Forwarded-Prefix tells it
+	outranked *Route // the next of those that claim the same with a lower priority; mostly nil
 }
 
 // String returns the route as its labels would say it: host, then path.
@@ -39,37 +43,58 @@ func (c Conflict) String() string {
 // Strip tells whether the route's path prefix is to be removed.
 func (r *Route) Strip() bool { return r.Service.Lead.Strip && r.Path != "/" }
 
-// stripPrefix removes a route's path prefix from a raw path that it matched. The
-// rest stays as the client wrote it; where the client wrote the prefix itself
-// in another way (escaped, with dot segments), segments are dropped as often as
-// the prefix has them, after resolving what the route was matched on.
-func stripPrefix(raw, prefix string) string {
-	if rest, plain := strings.CutPrefix(raw, prefix); plain && (rest == "" || rest[0] == '/') && !strings.Contains(rest, "/.") {
-		return cmp.Or(rest, "/")
-	}
-	decoded, err := url.PathUnescape(raw)
-	if err != nil {
-		return raw // net/http refuses such a path
-	}
-	rest := strings.TrimPrefix(normalPath(decoded), prefix)
-	return cmp.Or((&url.URL{Path: rest}).EscapedPath(), "/")
-}
-
 // Route returns the route for a request: of the highest priority, the exact
 // host, then the longest wildcard, then any host; then the longest path prefix.
-// host may carry a port and be in any case; path is the decoded path. It
-// returns nil if there is none.
+// host may carry a port and be in any case; path is the path as the client sent
+// it. It returns nil if there is none, or if the path is Ambiguous.
 func (s *Snapshot) Route(host, path string) *Route {
+	route, _ := s.match(host, path)
+	return route
+}
+
+// Ambiguous tells whether a path climbs in such a way that backends may read it
+// as paths of different services.
+func (s *Snapshot) Ambiguous(host, path string) bool {
+	_, ambiguous := s.match(host, path)
+	return ambiguous
+}
+
+func (s *Snapshot) match(host, path string) (route *Route, ambiguous bool) {
 	if s.routes == nil {
-		return nil
+		return nil, false
 	}
-	host, path = normalHost(host), normalPath(path)
-	for i := range s.routes.tiers {
-		if route := s.routes.tiers[i].find(host, path); route != nil {
-			return route
+	host = normalHost(host)
+	if isPlain(path) {
+		return s.routes.find(host, path), false
+	}
+	return s.routes.findAnyReading(host, path)
+}
+
+// findAnyReading returns the route for a path that may be read in several ways.
+func (t *routeTable) findAnyReading(host, path string) (route *Route, ambiguous bool) {
+	route = t.find(host, eager.path(path))
+	differ, ends := oddities(path)
+	if !climbs(path) && differ&readParamsFirst == 0 {
+		return route, false
+	}
+	all := readings(path, differ, ends)
+	if all == nil {
+		return nil, true
+	}
+	for path := range all {
+		if t.find(host, path).service() != route.service() {
+			return nil, true
 		}
 	}
-	return s.routes.catchAll
+	return route, false
+}
+
+// service is nil for no route.
+func (r *Route) service() *Service {
+	if r == nil {
+		return nil
+	}
+	return r.Service
 }
 
 // Routes returns all routes that are in force, most specific last within a
@@ -82,27 +107,29 @@ func (s *Snapshot) Routes() []*Route {
 }
 
 // routeTable is the index over all routes of a snapshot. It is built whole,
-// never patched, and immutable.
+// never patched, and immutable. A lookup costs a map access for each label of the
+// host and each segment of the longest claimed path, however many routes and
+// priorities there are.
 type routeTable struct {
-	tiers    []tier // by priority, highest first
+	hosts    map[string]*hostRoutes // "shop.example.com", ".example.com" for the wildcard
+	any      *hostRoutes            // of the host "*"; nil if there are none
+	highest  int                    // priority
 	catchAll *Route
 	all      []*Route
 }
 
-// tier indexes the routes of one priority. A lookup costs a map access for each
-// label of the host and each segment of the path, however many routes there are.
-type tier struct {
-	priority int
-	hosts    map[string]prefixes // "shop.example.com", ".example.com" for the wildcard, "*"
+// hostRoutes are the routes of one host pattern.
+type hostRoutes struct {
+	routes  map[string]*Route // by path prefix; of several the one of the highest priority
+	longest int               // length of the longest path, in bytes
+	highest int               // priority
 }
-
-type prefixes map[string]*Route // by path prefix
 
 // newRouteTable indexes what the services claim. Of two that claim the same
 // host and path, the one whose oldest container is older keeps it; the others
 // are told of in conflicts.
 func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict) {
-	table = &routeTable{}
+	table = &routeTable{hosts: make(map[string]*hostRoutes, len(services)), highest: math.MinInt}
 	bySeniority := slices.Clone(services)
 	slices.SortStableFunc(bySeniority, func(a, b *Service) int {
 		return cmp.Or(cmp.Compare(a.Oldest, b.Oldest), cmp.Compare(a.Name, b.Name))
@@ -110,7 +137,7 @@ func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict
 	for _, s := range bySeniority {
 		for _, host := range splitList(s.Lead.Hosts) {
 			for _, path := range splitList(s.Lead.Paths) {
-				route := &Route{Host: host, Path: path, Priority: s.Lead.Priority, Service: s}
+				route := &Route{Host: host, Path: path, Priority: s.Lead.Priority, Service: s, prefix: (&url.URL{Path: path}).EscapedPath()}
 				if holder := table.add(route); holder != nil {
 					conflicts = append(conflicts, Conflict{Host: host, Path: path, Winner: holder.Service.Name, Loser: s.Name})
 				}
@@ -126,107 +153,105 @@ func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict
 			conflicts = append(conflicts, Conflict{Path: "/", Winner: table.catchAll.Service.Name, Loser: s.Name})
 		}
 	}
-	slices.SortFunc(table.tiers, func(a, b tier) int { return cmp.Compare(b.priority, a.priority) })
 	slices.SortFunc(table.all, func(a, b *Route) int {
 		return cmp.Or(cmp.Compare(a.Service.Name, b.Service.Name), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path))
 	})
 	return table, conflicts
 }
 
-// add indexes a route, unless another service holds its place: that route is
-// returned.
+// add indexes a route, unless another service holds its place with the same
+// priority: that route is returned.
 func (t *routeTable) add(route *Route) (holder *Route) {
-	i := slices.IndexFunc(t.tiers, func(tier tier) bool { return tier.priority == route.Priority })
-	if i < 0 {
-		i = len(t.tiers)
-		t.tiers = append(t.tiers, tier{priority: route.Priority, hosts: map[string]prefixes{}})
-	}
-	// "*.example.com" is kept under ".example.com": a lookup cuts that out of
-	// the host without making a string.
-	key := route.Host
-	if key != "*" {
-		key = strings.TrimPrefix(key, "*")
-	}
-	paths := t.tiers[i].hosts[key]
-	if paths == nil {
-		paths = prefixes{}
-		t.tiers[i].hosts[key] = paths
-	}
-	if holder := paths[route.Path]; holder != nil {
-		if holder.Service == route.Service {
-			return nil
+	c := t.of(route.Host)
+	place := c.routes[route.Path]
+	for ; place != nil; place = place.outranked {
+		if place.Priority == route.Priority {
+			if place.Service == route.Service {
+				return nil // a label names it twice
+			}
+			return place
 		}
-		return holder
 	}
-	paths[route.Path] = route
+	if first := c.routes[route.Path]; first != nil && first.Priority > route.Priority {
+		first.outranked, route.outranked = route, first.outranked
+	} else {
+		c.routes[route.Path], route.outranked = route, first
+	}
+	c.longest, c.highest = max(c.longest, len(route.Path)), max(c.highest, route.Priority)
+	t.highest = max(t.highest, route.Priority)
 	t.all = append(t.all, route)
 	return nil
 }
 
-func (t *tier) find(host, path string) *Route {
-	if route := t.hosts[host].longest(path); route != nil {
-		return route
+// of returns the routes of a host pattern, made if need be.
+func (t *routeTable) of(host string) *hostRoutes {
+	at := t.any
+	if host != "*" {
+		// "*.example.com" is kept under ".example.com": a lookup cuts that out of
+		// the host without making a string.
+		host = strings.TrimPrefix(host, "*")
+		at = t.hosts[host]
 	}
-	for i := 0; i < len(host); i++ {
-		if host[i] != '.' || i == 0 {
-			continue
-		}
-		if route := t.hosts[host[i:]].longest(path); route != nil {
-			return route
-		}
+	if at != nil {
+		return at
 	}
-	return t.hosts["*"].longest(path)
+	at = &hostRoutes{routes: map[string]*Route{}, highest: math.MinInt}
+	if host == "*" {
+		t.any = at
+	} else {
+		t.hosts[host] = at
+	}
+	return at
 }
 
-// longest returns the route of the longest prefix of path, by whole segments.
-func (p prefixes) longest(path string) *Route {
-	if p == nil {
-		return nil
-	}
-	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
-		if route := p[path[:end]]; route != nil {
-			return route
+// find returns the best route for a host and a path in their normal forms, nil if
+// there is none.
+func (t *routeTable) find(host, path string) *Route {
+	var best *Route
+	claimed := false
+	if len(host) <= maxHostLength && !strings.HasPrefix(host, ".") {
+		exact := t.hosts[host]
+		best, claimed = exact.better(path, nil), exact != nil
+		for i := 1; i < len(host) && !t.decides(best); i++ {
+			if host[i] == '.' {
+				wildcard := t.hosts[host[i:]]
+				best, claimed = wildcard.better(path, best), claimed || wildcard != nil
+			}
 		}
 	}
-	return p["/"]
+	if !t.decides(best) {
+		best = t.any.better(path, best)
+	}
+	if best == nil && !claimed {
+		return t.catchAll
+	}
+	return best
 }
 
-// normalHost returns the host of a Host field as routes are compared: without
-// port and trailing dot, in lower case. It allocates only when there is
-// something to lower.
-func normalHost(host string) string {
-	if strings.HasPrefix(host, "[") {
-		if end := strings.IndexByte(host, ']'); end > 0 {
-			host = host[1:end]
-		}
-	} else if colon := strings.LastIndexByte(host, ':'); colon >= 0 {
-		host = host[:colon]
-	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
-}
+// decides tells whether no other route can outrank this one.
+func (t *routeTable) decides(best *Route) bool { return best != nil && best.Priority == t.highest }
 
-// normalPath returns a decoded path as routes are compared: with its dot
-// segments resolved and empty segments left out, so that no spelling of a path
-// slips past the route that its target belongs to. It allocates only when there
-// is something to resolve.
-func normalPath(path string) string {
-	if path == "" || path[0] != '/' {
-		return "/"
+// better returns the route of the longest prefix of path, by whole segments, if
+// its priority is higher than that of best, the best so far.
+func (h *hostRoutes) better(path string, best *Route) *Route {
+	if h == nil || best != nil && best.Priority >= h.highest {
+		return best
 	}
-	if !strings.Contains(path, "//") && !strings.Contains(path, "/.") {
-		return path
+	end := len(path)
+	if end > h.longest {
+		end = strings.LastIndexByte(path[:h.longest+1], '/')
 	}
-	var kept []string
-	for segment := range strings.SplitSeq(path, "/") {
-		switch segment {
-		case "", ".":
-		case "..":
-			kept = kept[:max(0, len(kept)-1)]
-		default:
-			kept = append(kept, segment)
+	for ; end > 0; end = strings.LastIndexByte(path[:end], '/') {
+		if route := h.routes[path[:end]]; route != nil && (best == nil || route.Priority > best.Priority) {
+			if best = route; best.Priority == h.highest {
+				return best
+			}
 		}
 	}
-	return "/" + strings.Join(kept, "/")
+	if route := h.routes["/"]; route != nil && (best == nil || route.Priority > best.Priority) {
+		best = route
+	}
+	return best
 }
 
 // splitList returns the items of a comma list, without blanks and empty ones.

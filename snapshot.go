@@ -40,8 +40,8 @@ func (s *Snapshot) Service(name string) *Service {
 type Service struct {
 	Name    string
 	Members []Member // by age; the snapshot's
-	Lead    Member   // its spec's routes and settings count: the newest healthy member, or else the newest
-	Oldest  int64    // Unix seconds of the oldest container; decides contested routes
+	Lead    Member   // its spec's routes and settings count: the newest healthy member, or else the newest; a doubtful one only among its like
+	Oldest  int64    // Unix seconds of the oldest container, as Lead's; decides contested routes
 
 	backends []*Backend // where requests go: the healthy ones, or if there are none, the unhealthy ones
 	usable   []*Backend // the same, each as often as its weight says
@@ -92,8 +92,12 @@ func newService(members []Member) *Service {
 	s.lastHope = choose(members, func(m *Member) bool { return m.State == Draining && m.stopping && !m.probed && !m.gone })
 	s.usable = schedule(s.backends)
 	s.Lead = slices.MaxFunc(members, func(a, b Member) int {
-		return cmp.Or(cmp.Compare(lead(a.State), lead(b.State)), cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
+		return cmp.Or(compareBool(!a.Doubtful, !b.Doubtful), cmp.Compare(lead(a.State), lead(b.State)),
+			cmp.Compare(a.Created, b.Created), cmp.Compare(a.ContainerID, b.ContainerID))
 	})
+	if i := slices.IndexFunc(members, func(m Member) bool { return m.Doubtful == s.Lead.Doubtful }); i > 0 {
+		s.Oldest = members[i].Created
+	}
 	return s
 }
 

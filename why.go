@@ -95,7 +95,11 @@ func splitTarget(target string) (host, path string, err error) {
 	if err != nil || u.Host == "" {
 		return "", "", fmt.Errorf("%q is neither a URL nor a host nor a container that the engine lists", target)
 	}
-	return normalHost(u.Host), cmp.Or(u.Path, "/"), nil
+	host, err = parseHost(u.Host) // people may ask for it in their own script
+	if err != nil {
+		host = normalHost(u.Host)
+	}
+	return host, cmp.Or(u.EscapedPath(), "/"), nil
 }
 
 // container returns the verdict on a container, nil if none is meant; or the

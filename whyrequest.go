@@ -11,6 +11,11 @@ import (
 // explainRequest says where a request would go.
 func (e *Explainer) explainRequest(x *Explanation, host, path string) {
 	route := e.Snapshot.Route(host, path)
+	if e.Snapshot.Ambiguous(host, path) {
+		x.say("ask for it without a .. in its path", "%s%s is refused: its path can be read as one of several services", host, path)
+		x.Details = append(x.Details, e.nearRoutes(host, path, nil)...)
+		return
+	}
 	if route == nil {
 		e.explainNoRoute(x, host, path)
 		x.Details = append(x.Details, e.nearRoutes(host, path, nil)...)
