@@ -62,7 +62,7 @@ func contest(t lab.T, o *Options, wanted []Workload) *Contest {
 	addContainers(engine, addresses)
 
 	c := &Contest{Workloads: wanted}
-	for _, e := range entrants(bin) {
+	for _, e := range entrants(o, bin) {
 		if isNamed(o.Contestants, e.name) {
 			say("starting %s", e.name)
 			c.Contestants = append(c.Contestants, startContestant(t, &e, ground{dir: dir, backends: addresses, engine: engine.Host(), bin: bin}))

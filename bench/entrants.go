@@ -9,15 +9,9 @@ import (
 // entrants are all that are compared. Each keeps its connections to the backends,
 // takes them in turn, writes no access log, tells the backend who asks, and may
 // use all processors.
-func entrants(bin *Binaries) []entrant {
-	return []entrant{
-		{
-			name: rollcall, says: "as built from this repository; it finds the backends as containers of an engine",
-			version: func() string { return versionOf(bin.Rollcall, "version") },
-			command: func(g *ground) []string {
-				return []string{g.bin.Rollcall, "serve", "--listen", g.listen, "--admin", g.admin, "--docker-host", g.engine, "--address", "published", "--log-level", "warn"}
-			},
-		},
+func entrants(o *Options, bin *Binaries) []entrant {
+	entrants := []entrant{
+		rollcallEntrant(rollcall, bin.Rollcall, "as built from this repository; it finds the backends as containers of an engine"),
 		{
 			name: nginx, says: "defaults, and `keepalive 64` to the backends",
 			version: func() string { return versionOf(bin.Nginx, "-v") },
@@ -65,6 +59,22 @@ func entrants(bin *Binaries) []entrant {
 			command: func(g *ground) []string {
 				return append([]string{g.bin.Naive, "-listen", g.listen}, g.backends...)
 			},
+		},
+	}
+	for rival := range strings.SplitSeq(o.Rivals, ",") {
+		if name, program, ok := strings.Cut(rival, "="); ok {
+			entrants = append(entrants, rollcallEntrant(name, program, "another build of rollcall"))
+		}
+	}
+	return entrants
+}
+
+func rollcallEntrant(name, program, says string) entrant {
+	return entrant{
+		name: name, says: says,
+		version: func() string { return versionOf(program, "version") },
+		command: func(g *ground) []string {
+			return []string{program, "serve", "--listen", g.listen, "--admin", g.admin, "--docker-host", g.engine, "--address", "published", "--log-level", "warn"}
 		},
 	}
 }

@@ -41,6 +41,7 @@ type Options struct {
 	Only        string        // words of workloads' names; "control" is the control plane
 	Contestants string        // words of contestants' names
 	Caddy       string        // a Caddy that is there
+	Rivals      string        // other rollcalls: NAME=PROGRAM, …
 	Profile     string        // directory for rollcall's profiles
 	Out         string
 }
@@ -60,6 +61,7 @@ func main() {
 	flag.StringVar(&o.Only, "only", "", "comma list: only workloads whose name contains one of these, control for the control plane")
 	flag.StringVar(&o.Contestants, "contestants", "", "comma list: only contestants whose name contains one of these")
 	flag.StringVar(&o.Caddy, "caddy", "", "a caddy program to use (default: one built from the Go module "+caddyModule+")")
+	flag.StringVar(&o.Rivals, "rivals", "", "comma list of NAME=PROGRAM: other builds of rollcall to compare with")
 	flag.StringVar(&o.Profile, "profile", "", "directory for a processor profile of rollcall per workload; profiling costs some percent")
 	flag.StringVar(&o.Out, "out", "", "directory for RESULTS.md and its plots (default: bench, if the run is a whole one)")
 	flag.Parse()
