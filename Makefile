@@ -1,6 +1,6 @@
 # The commands of everyday work. "make help" lists them.
 .DEFAULT_GOAL := help
-.PHONY: demo demo-stop test chaos build images lint help
+.PHONY: demo demo-stop test chaos bench build images lint help
 
 demo: ## show rollcall at work: builds, starts, asks, stops one, starts another
 	@scripts/demo
@@ -15,6 +15,9 @@ chaos: ## send load while containers and an engine come and go: nothing may fail
 	@scripts/engine
 	@scripts/package ip iproute2
 	go run ./e2e/chaos
+
+bench: ## measure rollcall beside nginx, HAProxy, Caddy and a naive proxy
+	@scripts/bench $(BENCH)
 
 build: ## build ./rollcall for this machine
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$$(git describe --tags --always --dirty)" -o rollcall .

@@ -28,6 +28,9 @@ func (c *setConn) Close() error {
 	return c.TCPConn.Close()
 }
 
+// Socket is for http1: the system moves bodies between bare sockets only.
+func (c *setConn) Socket() *net.TCPConn { return c.TCPConn }
+
 var upstreamDialer net.Dialer
 
 // dial makes a connection that belongs to the set.

@@ -19,7 +19,7 @@ type ForwardedRules struct {
 // Forwarded and those three already, as httputil.ReverseProxy leaves it.
 func (f *ForwardedRules) set(header http.Header, r *http.Request) {
 	peer := peerAddr(r.RemoteAddr)
-	forwardedFor, proto, host := peer.String(), "http", r.Host
+	forwardedFor, proto, host := peerText(r.RemoteAddr, peer), "http", r.Host
 	if r.TLS != nil {
 		proto = "https"
 	}
@@ -56,6 +56,15 @@ func peerAddr(remote string) netip.Addr {
 		return netip.Addr{} // not a TCP connection; prints as "invalid IP"
 	}
 	return addr.Addr().Unmap().WithZone("")
+}
+
+// peerText is peer as a string; of an IPv4 address, a part of the string that it
+// was parsed from.
+func peerText(remote string, peer netip.Addr) string {
+	if host, _, ok := strings.Cut(remote, ":"); ok && host != "" && host[0] != '[' && peer.Is4() {
+		return host
+	}
+	return peer.String()
 }
 
 func first(values []string, otherwise string) string {

@@ -108,6 +108,7 @@ type forward struct {
 	proxy *Proxy
 	Exchange
 	carrier httputil.ReverseProxy
+	writer  http.ResponseWriter
 	body    *replayBody // of this request alone: a backend may answer while it is still sent
 	strip   *Route      // whose prefix is to be removed from the path; nil if none is
 	status  int         // of the response head; 0: there is none yet
@@ -127,7 +128,7 @@ func newForward(p *Proxy) *forward {
 
 func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
 	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, r)
-	f.status, f.strip = 0, nil
+	f.writer, f.status, f.strip = w, 0, nil
 	if route.Strip() {
 		f.strip = route
 	}
@@ -135,7 +136,7 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
 		f.service.traffic.count(f.status, time.Since(began))
 		f.finish()
-		f.body, f.strip = nil, nil
+		f.body, f.writer, f.strip = nil, nil, nil
 		f.proxy.forwards.Put(f)
 	}()
 	if r.ContentLength != 0 {
@@ -163,7 +164,7 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
 	if out.Body != nil && out.Body != http.NoBody && (f.idempotent || pr.In.ContentLength > 0 && pr.In.ContentLength <= unseenLimit) {
-		f.body = &replayBody{source: out.Body}
+		f.body = newReplayBody(out.Body, pr.In.ContentLength)
 		out.Body = f.body
 	}
 }
@@ -202,6 +203,7 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 			if cookie := f.service.Lead.Sticky; cookie != "" {
 				stick(res.Header, cookie, f.token, backend)
 			}
+			f.handOver(res)
 			return res, nil
 		}
 		var failure *http1.Error
@@ -261,6 +263,15 @@ const (
 	replayLimit = 64 << 10
 	unseenLimit = 32 << 10
 )
+
+// newReplayBody takes a body and its length, -1 if that is not known.
+func newReplayBody(source io.ReadCloser, length int64) *replayBody {
+	b := &replayBody{source: source, over: length > replayLimit}
+	if length > 0 && !b.over {
+		b.kept.Grow(int(length))
+	}
+	return b
+}
 
 // whole tells whether everything that was read is kept; of no body, nothing is.
 func (b *replayBody) whole() bool { return b != nil && !b.over }

@@ -390,12 +390,3 @@ func TestSlowClientsAreBounded(t *testing.T) {
 		t.Error("the connection is still open")
 	}
 }
-
-func BenchmarkProxy(b *testing.B) {
-	s := newStand(b, time.Second)
-	s.serves(s.runs("shop", "web-1", says("hello")), s.runs("shop", "web-2", says("hello")))
-	b.ReportAllocs()
-	for b.Loop() {
-		s.ask("GET", "/", "shop.localhost", "")
-	}
-}

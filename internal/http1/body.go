@@ -76,7 +76,7 @@ func (b *body) leave(err error) error {
 // the bytes from one to the other without showing them to us (splice): a large body then costs much less.
 func (b *body) WriteTo(w io.Writer) (n int64, err error) {
 	if r, ok := w.(io.ReaderFrom); ok && b.mode == counted && b.left > uploadSize {
-		if nc, ok := b.c.nc.(*net.TCPConn); ok {
+		if nc := b.c.socket(); nc != nil {
 			return b.moveTo(w, r, nc)
 		}
 	}

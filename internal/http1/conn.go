@@ -57,6 +57,17 @@ func newConn(p *Pool, nc net.Conn) *conn {
 	return c
 }
 
+// socket is the TCP connection that bodies can be moved from; nil if there is none.
+func (c *conn) socket() *net.TCPConn {
+	switch nc := c.nc.(type) {
+	case *net.TCPConn:
+		return nc
+	case interface{ Socket() *net.TCPConn }:
+		return nc.Socket()
+	}
+	return nil
+}
+
 // quiet reports whether an idle connection may be used again.
 func (c *conn) quiet() bool { return c.eye.idle() }
 

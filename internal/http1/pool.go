@@ -11,6 +11,8 @@ import (
 // Options of a Pool. The zero value of each field stands for the default that it names.
 type Options struct {
 	// Dial makes a connection; net.Dialer's DialContext if nil. The context ends with the request or after DialTimeout.
+	// One that is not a *net.TCPConn, but passes on the bytes of one as they are, may say so with a method
+	// Socket() *net.TCPConn: large bodies are moved from there.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	MaxIdle         int           // idle connections kept; 256; negative: none

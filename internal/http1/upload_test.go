@@ -250,9 +250,12 @@ func TestBrokenBodyAfterHead(t *testing.T) {
 
 // The backend dies while the client is silent. The caller gets its error soon, and knows that the body is lost.
 func TestBodyBusy(t *testing.T) {
-	b := serve(t, func(p peer) { p.head() })
 	r, w := io.Pipe()
 	body := &watched{Reader: r}
+	b := serve(t, func(p peer) {
+		p.head()
+		eventually(t, func() bool { return body.reads.Load() > 0 }, "the body is not read")
+	})
 	req := newRequest(t, "POST", "/", body)
 	e := failure(t, b.pool(t, nil), req)
 	if e.Kind != Broken || !e.BodyBusy || !e.BodyTaken || !e.Wrote {
