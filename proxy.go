@@ -105,9 +105,8 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	if route.Strip() {
 		f.prefix = route.Path
 	}
-	began := time.Now()
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
-		f.service.traffic.count(f.status, time.Since(began))
+		f.service.traffic.count(f.status, time.Since(f.began))
 		f.finish()
 		f.body = nil
 		f.proxy.forwards.Put(f)
@@ -168,7 +167,7 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		res, err := backend.RoundTrip(req)
 		if err == nil {
-			f.Answered()
+			f.Answered(res.StatusCode)
 			f.status = res.StatusCode
 			if cookie := f.service.Lead.Sticky; cookie != "" {
 				stick(res.Header, cookie, f.token, backend)
