@@ -16,7 +16,7 @@ RUN CGO_ENABLED=0 go build -trimpath \
 	github.com/alecthomas/kong \
 	github.com/docker/docker/client \
 	github.com/prometheus/client_golang/prometheus/promhttp
-COPY *.go ./
+COPY *.go openapi.json ./
 COPY internal/ internal/
 # What "rollcall version" says; below the modules so that they stay in the cache.
 ARG VERSION

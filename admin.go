@@ -1,46 +1,88 @@
 package main
 
 import (
-	"cmp"
-	"encoding/json"
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
-// Admin is the listener for operators and their programs.
+// Admin is the listener for operators and their programs: the API (/v1), metrics,
+// probes.
 type Admin struct {
 	handler   http.Handler
 	registry  *Registry
 	registrar *Registrar
+	watch     *Watch
 	leaving   atomic.Bool
 }
 
-// NewAdmin returns the admin listener's handler.
+// NewAdmin returns the admin listener's handler. Run must be called for /v1/watch
+// to tell of changes.
 func NewAdmin(registry *Registry, registrar *Registrar, metrics *Metrics) *Admin {
-	a := &Admin{registry: registry, registrar: registrar}
+	a := &Admin{registry: registry, registrar: registrar, watch: NewWatch(registry, registrar)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", a.readyz)
-	mux.HandleFunc("GET /v1/backends", a.backends)
-	mux.HandleFunc("GET /v1/containers", a.containers)
-	mux.HandleFunc("GET /v1/why", a.why)
-	mux.HandleFunc("POST /v1/backends/{container}/drain", a.drain)
-	mux.HandleFunc("POST /v1/backends/{container}/undrain", a.undrain)
-	mux.Handle("GET /metrics", metrics.Handler())
+	methods := map[string][]string{} // by path
+	for _, e := range a.endpoints(metrics) {
+		mux.Handle(e.method+" "+e.path, e.handler)
+		methods[e.path] = append(methods[e.path], e.method)
+	}
+	for path, allowed := range methods {
+		if slices.Contains(allowed, http.MethodGet) {
+			allowed = append(allowed, http.MethodHead)
+		}
+		mux.Handle(path, a.otherMethod(allowed))
+	}
+	mux.HandleFunc("/v1/", a.unknownPath)
 	// A web page that an operator has open must not drain backends.
-	a.handler = http.NewCrossOriginProtection().Handler(mux)
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.refuse(w, r, http.StatusForbidden, "a page of another origin may not change anything here")
+	}))
+	a.handler = sameOrigin.Handler(mux)
 	return a
+}
+
+// endpoint is one thing that can be asked of the admin listener.
+type endpoint struct {
+	method, path string // as http.ServeMux takes them
+	handler      http.Handler
+}
+
+// endpoints are all that there are; openapi.json describes each.
+func (a *Admin) endpoints(metrics *Metrics) []endpoint {
+	return []endpoint{
+		{"GET", "/livez", http.HandlerFunc(a.livez)},
+		{"GET", "/readyz", http.HandlerFunc(a.readyz)},
+		{"GET", "/metrics", metrics.Handler()},
+		{"GET", "/v1/services", http.HandlerFunc(a.services)},
+		{"GET", "/v1/services/{name}", http.HandlerFunc(a.service)},
+		{"GET", "/v1/backends", http.HandlerFunc(a.backends)},
+		{"POST", "/v1/backends/{container}/drain", http.HandlerFunc(a.drain)},
+		{"POST", "/v1/backends/{container}/undrain", http.HandlerFunc(a.undrain)},
+		{"GET", "/v1/containers", http.HandlerFunc(a.containers)},
+		{"GET", "/v1/why", http.HandlerFunc(a.why)},
+		{"GET", "/v1/engine", http.HandlerFunc(a.engine)},
+		{"GET", "/v1/events", http.HandlerFunc(a.events)},
+		{"GET", "/v1/traffic", http.HandlerFunc(a.traffic)},
+		{"GET", "/v1/watch", a.watch},
+		{"GET", "/v1/prometheus", http.HandlerFunc(a.prometheus)},
+		{"GET", "/v1/openapi.json", http.HandlerFunc(a.openapi)},
+	}
 }
 
 func (a *Admin) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
+// Run tells the watchers of changes until ctx is done, and then ends their
+// answers.
+func (a *Admin) Run(ctx context.Context) error { return a.watch.Run(ctx) }
+
 // Leave makes /readyz say no from now on.
 func (a *Admin) Leave() { a.leaving.Store(true) }
+
+func (a *Admin) livez(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 // readyz answers yes once a first poll has succeeded. The proxy listens before
 // that. An engine that is lost later does not make rollcall unready: it goes on
@@ -57,134 +99,26 @@ func (a *Admin) readyz(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintln(w, "ok")
 }
 
-// backendView is a backend as the API shows it.
-type backendView struct {
-	Service     string    `json:"service"`
-	ContainerID string    `json:"container_id"`
-	Container   string    `json:"container"`
-	Engine      string    `json:"engine"`
-	Address     string    `json:"address"` // "" while it has none
-	State       State     `json:"state"`
-	Reason      string    `json:"reason"`
-	Since       time.Time `json:"since"`
-	InFlight    int64     `json:"in_flight"`
-	Requests    uint64    `json:"requests"`
-	Failures    uint64    `json:"failures"`
+func (a *Admin) unknownPath(w http.ResponseWriter, r *http.Request) {
+	a.refuse(w, r, http.StatusNotFound, fmt.Sprintf("the API has no %s; /v1/openapi.json describes what it has", r.URL.Path))
 }
 
-func newBackendView(m Member, engine string) backendView {
-	return backendView{
-		Service: m.Service, ContainerID: m.ContainerID, Container: m.Name, Engine: engine, Address: m.Address(),
-		State: m.State, Reason: m.Reason, Since: m.Since.UTC(),
-		InFlight: m.InFlight(), Requests: m.Requests(), Failures: m.Failures(),
-	}
-}
-
-func (a *Admin) backends(w http.ResponseWriter, _ *http.Request) {
-	snapshot := a.registry.Snapshot()
-	views := make([]backendView, len(snapshot.Members))
-	for i, m := range snapshot.Members {
-		views[i] = newBackendView(m, a.registrar.Roll().Engine)
-	}
-	writeJSON(w, http.StatusOK, snapshot.Version, views)
-}
-
-// containerView is a container as the API shows it: what rollcall makes of it.
-type containerView struct {
-	ID       string   `json:"id"`
-	Name     string   `json:"name"`
-	Used     bool     `json:"used"`
-	Reason   string   `json:"reason"`
-	Advice   string   `json:"advice"` // what would make it a backend; "" if it is one
-	Warnings []string `json:"warnings"`
-	Backends []string `json:"backends"` // the services that it is a backend of
-
-	Services []containerServiceView `json:"services"` // the same, with how it is reached for each
-}
-
-func (a *Admin) containers(w http.ResponseWriter, _ *http.Request) {
-	snapshot := a.registry.Snapshot()
-	views := []containerView{}
-	for _, v := range a.registrar.Roll().Verdicts {
-		view := containerView{ID: v.ContainerID, Name: v.Name, Used: v.Used, Reason: v.Reason, Advice: v.Advice,
-			Warnings: sentences(v.Warnings), Backends: []string{}, Services: newContainerServiceViews(snapshot, &v)}
-		for _, entry := range v.Entries {
-			view.Backends = append(view.Backends, entry.Service)
-			view.Warnings = append(view.Warnings, snapshot.disputes(entry.Service, v.Name)...)
-		}
-		views = append(views, view)
-	}
-	slices.SortFunc(views, func(a, b containerView) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+// otherMethod answers a request for a known path with a method that it does not
+// have.
+func (a *Admin) otherMethod(allowed []string) http.Handler {
+	list := strings.Join(allowed, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", list)
+		a.refuse(w, r, http.StatusMethodNotAllowed, fmt.Sprintf("%s does not take %s, only %s", r.URL.Path, r.Method, list))
 	})
-	writeJSON(w, http.StatusOK, snapshot.Version, views)
 }
 
-func (a *Admin) why(w http.ResponseWriter, r *http.Request) {
-	explainer := Explainer{a.registry.Snapshot(), a.registrar.Roll()}
-	target := r.URL.Query().Get("target")
-	if target == "" {
-		writeJSON(w, http.StatusBadRequest, explainer.Snapshot.Version, problemView{"the parameter target is missing: a URL, a host or a container"})
+// refuse answers a request that can't be fulfilled, in the API's form where that
+// was asked.
+func (a *Admin) refuse(w http.ResponseWriter, r *http.Request, status int, problem string) {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		http.Error(w, problem, status)
 		return
 	}
-	writeJSON(w, http.StatusOK, explainer.Snapshot.Version, explainer.Explain(target))
-}
-
-func (a *Admin) drain(w http.ResponseWriter, r *http.Request) {
-	a.change(w, r, func(id string) { a.registry.Drain(id, "it was drained by hand") })
-}
-
-func (a *Admin) undrain(w http.ResponseWriter, r *http.Request) {
-	a.change(w, r, func(id string) { a.registry.Undrain(id) })
-}
-
-// change changes one container's backends, and answers with what they are then.
-func (a *Admin) change(w http.ResponseWriter, r *http.Request, change func(containerID string)) {
-	word := r.PathValue("container")
-	id, err := findContainer(a.registry.List(), word)
-	if err != nil {
-		writeJSON(w, http.StatusNotFound, a.registry.Snapshot().Version, problemView{err.Error()})
-		return
-	}
-	change(id)
-	views := []backendView{}
-	for _, m := range a.registry.Lookup(id) {
-		views = append(views, newBackendView(m, a.registrar.Roll().Engine))
-	}
-	writeJSON(w, http.StatusOK, a.registry.Snapshot().Version, views)
-}
-
-// findContainer returns the ID of the backend's container that a word means:
-// its name, its ID, or the beginning of its ID.
-func findContainer(members []Member, word string) (id string, err error) {
-	for _, m := range members {
-		switch {
-		case m.Name == word, m.ContainerID == word:
-			return m.ContainerID, nil
-		case word != "" && strings.HasPrefix(m.ContainerID, word):
-			if id != "" && id != m.ContainerID {
-				return "", fmt.Errorf("%q is the beginning of more than one container's ID; give more of it", word)
-			}
-			id = m.ContainerID
-		}
-	}
-	if id == "" {
-		return "", fmt.Errorf("no backend's container has the name or ID %q; `rollcall ps` lists them", word)
-	}
-	return id, nil
-}
-
-// problemView is the answer to a request that can't be fulfilled.
-type problemView struct {
-	Error string `json:"error"`
-}
-
-// writeJSON answers with a value and the version of the snapshot it is of.
-func writeJSON(w http.ResponseWriter, status int, version uint64, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Rollcall-Version", strconv.FormatUint(version, 10))
-	w.WriteHeader(cmp.Or(status, http.StatusOK))
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	encoder.Encode(value) // an error is a client that left
+	writeJSON(w, status, a.registry.Snapshot().Version, problemView{problem})
 }

@@ -117,6 +117,8 @@ type Backend struct {
 	inFlight atomic.Int64
 	requests atomic.Uint64
 	failures atomic.Uint64 // attempts that ended without a response head
+	errors   atomic.Uint64 // answers with a status of 500 or above
+	latency  latencies     // from sending a request to its response head
 	streak   atomic.Int32  // failures since the last response head
 	identity uint64        // hash of container and service, for balancers; immutable
 	token    string        // for the sticky cookie; immutable
@@ -150,6 +152,27 @@ func (b *Backend) Requests() uint64 { return b.requests.Load() }
 // Failures returns the number of attempts on b that ended without a response
 // head.
 func (b *Backend) Failures() uint64 { return b.failures.Load() }
+
+// Errors returns the number of b's answers with a status of 500 or above.
+func (b *Backend) Errors() uint64 { return b.errors.Load() }
+
+// answer counts a response head, which came so long after the request was sent.
+func (b *Backend) answer(status int, took time.Duration) {
+	if status >= 500 {
+		b.errors.Add(1)
+	}
+	b.latency.count(took)
+}
+
+// inherit takes over the counters of b's former self.
+func (b *Backend) inherit(from *Backend) {
+	b.requests.Store(from.requests.Load())
+	b.failures.Store(from.failures.Load())
+	b.errors.Store(from.errors.Load())
+	for i := range b.latency {
+		b.latency[i].Store(from.latency[i].Load())
+	}
+}
 
 // Member is a backend as one snapshot sees it.
 type Member struct {

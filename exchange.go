@@ -32,6 +32,8 @@ type Exchange struct {
 	held       bool // counted in patience.waiting
 	stale      int  // attempts on connections that were closed already
 	lastErr    error
+	began      time.Time // the request
+	sent       time.Time // the present attempt
 }
 
 type attempt struct {
@@ -61,7 +63,7 @@ var (
 
 // start makes x ready for a request to a service of snapshot.
 func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, r *http.Request) {
-	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: isIdempotent(r.Method), tried: x.tried[:0]}
+	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: isIdempotent(r.Method), tried: x.tried[:0], began: time.Now()}
 	x.key = service.balancer.Key(r)
 	if cookie := service.Lead.Sticky; cookie != "" {
 		x.token = cookieValue(r, cookie)
@@ -136,6 +138,9 @@ func (x *Exchange) begin(b *Backend) *Backend {
 	x.release()
 	x.tried = append(x.tried, attempt{b, b.life.Load()})
 	x.backend = b
+	if x.sent = x.began; len(x.tried) > 1 || x.stale > 0 || !x.deadline.IsZero() {
+		x.sent = time.Now() // the request's beginning is long ago
+	}
 	b.Begin()
 	return b
 }
@@ -185,8 +190,9 @@ func (x *Exchange) release() {
 }
 
 // Answered notes that the backend sent a response head.
-func (x *Exchange) Answered() {
+func (x *Exchange) Answered(status int) {
 	b := x.backend
+	b.answer(status, time.Since(x.sent))
 	if !b.answered.Load() {
 		b.answered.Store(true)
 	}

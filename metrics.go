@@ -119,10 +119,10 @@ func (t *Traffic) collect(service string, metrics chan<- prometheus.Metric) {
 	}
 	cumulative, buckets := uint64(0), make(map[float64]uint64, len(latencyBounds))
 	for i, bound := range latencyBounds {
-		cumulative += t.buckets[i].Load()
+		cumulative += t.latency[i].Load()
 		buckets[bound.Seconds()] = cumulative
 	}
-	cumulative += t.buckets[len(latencyBounds)].Load()
+	cumulative += t.latency[len(latencyBounds)].Load()
 	sum := time.Duration(t.nanos.Load()).Seconds()
 	metrics <- prometheus.MustNewConstHistogram(descDuration, cumulative, sum, buckets, service)
 }

@@ -132,9 +132,8 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	if route.Strip() {
 		f.strip = route
 	}
-	began := time.Now()
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
-		f.service.traffic.count(f.status, time.Since(began))
+		f.service.traffic.count(f.status, time.Since(f.began))
 		f.finish()
 		f.body, f.writer, f.strip = nil, nil, nil
 		f.proxy.forwards.Put(f)
@@ -198,7 +197,7 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		res, err := backend.RoundTrip(req)
 		if err == nil {
-			f.Answered()
+			f.Answered(res.StatusCode)
 			f.status = res.StatusCode
 			if cookie := f.service.Lead.Sticky; cookie != "" {
 				stick(res.Header, cookie, f.token, backend)

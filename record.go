@@ -80,8 +80,7 @@ func (rec *record) follow(source string, entry Entry) *record {
 		next.state, next.since = rec.state, rec.since
 		if entry.Candidates == "" {
 			// It only stopped: its counters are still what people want to see.
-			next.backend.requests.Store(rec.backend.requests.Load())
-			next.backend.failures.Store(rec.backend.failures.Load())
+			next.backend.inherit(rec.backend)
 		}
 	}
 	next.source, next.entry = source, entry

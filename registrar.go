@@ -41,6 +41,7 @@ type Registrar struct {
 	log      *slog.Logger
 	wake     chan struct{}                                      // holds one wish for a poll before the tick
 	polled   func(engine string, took time.Duration, err error) // counts polls; set before Run
+	turned   func()                                             // told that the engine is lost or back; set before Run
 
 	roll atomic.Pointer[Roll] // never nil
 
@@ -72,6 +73,7 @@ func NewRegistrar(engine Engine, registry *Registry, rules Rules, interval time.
 		wake:     make(chan struct{}, 1),
 		told:     map[string]Verdict{},
 		polled:   func(string, time.Duration, error) {},
+		turned:   func() {},
 	}
 	r.window = func() []hostInterface {
 		interfaces, err := hostInterfaces()
@@ -123,23 +125,31 @@ func (r *Registrar) poll(ctx context.Context) error {
 	last, now := r.Roll(), time.Now()
 	r.polled(last.Engine, now.Sub(began), err)
 	if err != nil {
-		if last.Err == nil || last.Err.Error() != err.Error() {
+		news := last.Err == nil || last.Err.Error() != err.Error()
+		if news {
 			r.log.Error("engine does not answer, the last roll stays", "error", err, "backends", r.registry.Len())
+			r.registry.History().add(Event{Time: now, Kind: eventEngineLost, Reason: err.Error()})
 		}
 		failed := &Roll{Engine: last.Engine, At: last.At, Verdicts: last.Verdicts, Self: last.Self, Err: err, Since: last.Since}
 		if last.Err == nil {
 			failed.Since = now
 		}
 		r.roll.Store(failed)
+		if news {
+			r.turned()
+		}
 		return err
 	}
 	next := &Roll{Engine: last.Engine, At: now, Verdicts: roll, Since: last.Since, Self: vantage.Self}
+	back := last.Err != nil || last.At.IsZero()
+	if back {
+		next.Since = now
+		r.registry.History().add(Event{Time: now, Kind: eventEngineBack, Reason: fmt.Sprintf("it lists %d containers", len(roll))})
+	}
 	switch {
 	case last.Err != nil:
-		next.Since = now
 		r.log.Info("engine answers again", "after", now.Sub(last.Since).Round(time.Millisecond), "containers", len(roll))
 	case last.At.IsZero():
-		next.Since = now
 		r.log.Info("engine answers", "containers", len(roll))
 	}
 	r.clients.remark(vantage, roll)
@@ -151,6 +161,9 @@ func (r *Registrar) poll(ctx context.Context) error {
 	r.registry.Replace(r.engine.Host(), entries)
 	r.confirmStopping(ctx)
 	r.roll.Store(next)
+	if back {
+		r.turned()
+	}
 	return nil
 }
 
@@ -336,8 +349,9 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // Ready tells whether a first poll has succeeded; if not, why.
-func (r *Registrar) Ready() error {
-	roll := r.Roll()
+func (r *Registrar) Ready() error { return r.Roll().ready() }
+
+func (roll *Roll) ready() error {
 	switch {
 	case !roll.At.IsZero():
 		return nil

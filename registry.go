@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ type Registry struct {
 	log        *slog.Logger
 	drainLimit time.Duration            // how long requests in flight of a draining backend may go on
 	current    atomic.Pointer[Snapshot] // never nil; stored with mu held
+	history    History                  // of what is logged
 
 	mu        sync.Mutex // guards the following; never held across I/O
 	records   map[recordKey]*record
@@ -47,6 +49,9 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 // List returns the backends of the present snapshot, sorted by service, age and
 // container. The slice is the snapshot's: it must not be changed.
 func (r *Registry) List() []Member { return r.Snapshot().Members }
+
+// History returns the last changes of states.
+func (r *Registry) History() *History { return &r.history }
 
 // Len returns the number of backends of the present snapshot.
 func (r *Registry) Len() int { return len(r.Snapshot().Members) }
@@ -87,7 +92,7 @@ func (r *Registry) Replace(source string, roll []Entry) {
 		}
 		for key, rec := range r.records {
 			if rec.source == source && rec.poll != r.polls {
-				r.drop(key, rec, "removed")
+				r.drop(key, rec, "removed", now)
 				changed = true
 			}
 		}
@@ -98,10 +103,10 @@ func (r *Registry) Replace(source string, roll []Entry) {
 // Remove takes all backends of a container out, before the next poll does.
 // It reports whether there were any.
 func (r *Registry) Remove(containerID string) (removed bool) {
-	r.update(func(time.Time) bool {
+	r.update(func(now time.Time) bool {
 		for key, rec := range r.records {
 			if key.containerID == containerID {
-				r.drop(key, rec, "removed")
+				r.drop(key, rec, "removed", now)
 				removed = true
 			}
 		}
@@ -315,11 +320,13 @@ func (r *Registry) Expire() {
 }
 
 // drop must be called with mu held.
-func (r *Registry) drop(key recordKey, rec *record, reason string) {
+func (r *Registry) drop(key recordKey, rec *record, reason string, now time.Time) {
 	delete(r.records, key)
 	rec.backend.disconnect()
 	r.log.Info("backend gone", "service", key.service, "container", rec.entry.Name, "id", short(key.containerID),
 		"was", rec.state.String(), "reason", reason)
+	r.history.add(Event{Time: now, Kind: eventGone, Service: key.service, Container: rec.entry.Name, ContainerID: key.containerID,
+		Was: rec.state.String(), Reason: reason})
 }
 
 // update runs change with mu held and publishes a new snapshot if it reports
@@ -390,12 +397,14 @@ func (r *Registry) settle(rec *record, now time.Time) {
 		return
 	}
 	if state != rec.state || rec.since.IsZero() {
-		from := rec.state.String()
-		if rec.since.IsZero() {
-			from = "new"
+		was := ""
+		if !rec.since.IsZero() {
+			was = rec.state.String()
 		}
 		r.log.Info("backend "+state.String(), "service", rec.entry.Service, "container", rec.entry.Name,
-			"id", short(rec.entry.ContainerID), "address", rec.backend.Address(), "was", from, "reason", reason)
+			"id", short(rec.entry.ContainerID), "address", rec.backend.Address(), "was", cmp.Or(was, "new"), "reason", reason)
+		r.history.add(Event{Time: now, Kind: eventKind(was, state, reason == rec.ejected.reason), Service: rec.entry.Service,
+			Container: rec.entry.Name, ContainerID: rec.entry.ContainerID, Was: was, State: state.String(), Reason: reason})
 		rec.since = now
 	}
 	rec.state, rec.cause, rec.reason = state, cause, reason

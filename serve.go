@@ -55,6 +55,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		metrics := NewMetrics(registry, proxy, registrar.Roll)
 		registrar.polled = metrics.Polled
 		admin = NewAdmin(registry, registrar, metrics)
+		registrar.turned = admin.watch.EngineTurned
 	}
 	log.Info("rollcall serves", "version", version(), "listen", front.Addr().String(), "admin", addressOf(back), "engine", engine.Host())
 	registrar.poll(ctx) // bounded by the client's own deadline; a failure is logged and kept
@@ -68,6 +69,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	if admin != nil {
 		server := &Server{Handler: admin, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
 		group.Go(func() error { return server.Run(work) })
+		group.Go(func() error { return admin.Run(work) })
 	}
 	server := &Server{Handler: proxy, Listener: registrar.clients.watch(front), Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
 	server.OnStop = func() {
