@@ -18,6 +18,7 @@ RUN CGO_ENABLED=0 go build -trimpath \
 	github.com/prometheus/client_golang/prometheus/promhttp
 COPY *.go openapi.json ./
 COPY internal/ internal/
+COPY dashboard/ dashboard/
 # What "rollcall version" says; below the modules so that they stay in the cache.
 ARG VERSION
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.release=$VERSION" -o /rollcall .

@@ -36,6 +36,7 @@ func NewAdmin(registry *Registry, registrar *Registrar, metrics *Metrics) *Admin
 		mux.Handle(path, a.otherMethod(allowed))
 	}
 	mux.HandleFunc("/v1/", a.unknownPath)
+	serveDashboard(mux)
 	a.handler = mux
 	return a
 }
