@@ -1,4 +1,4 @@
-import { make, say, show } from './element.js';
+import { make, say, show, arrange } from './element.js';
 import * as format from './format.js';
 
 const few = 8; // that are shown at first
@@ -31,51 +31,44 @@ class ContainerList {
 		this.list = document.getElementById(list);
 		this.more = document.getElementById(more);
 		this.count = document.getElementById(count);
-		this.items = new Map(); // by id
+		this.items = new Map(); // by id, of those that are shown
+		this.containers = [];
 		this.all = false;
 		this.more.addEventListener('click', () => {
 			this.all = !this.all;
-			this.limit();
+			this.draw();
 		});
 	}
 
 	update(containers) {
+		this.containers = containers;
+		this.draw();
+	}
+
+	draw() {
+		const total = this.containers.length;
 		const items = new Map();
-		for (const container of containers) {
+		for (const container of this.all ? this.containers : this.containers.slice(0, few)) {
 			const said = JSON.stringify(container);
 			let item = this.items.get(container.id);
-			if (item?.said !== said) item = { said, element: this.item(container), old: item?.element };
+			if (item?.said !== said) item = { said, element: this.item(container) };
 			items.set(container.id, item);
 		}
 		for (const [id, item] of this.items) {
-			if (!items.has(id)) item.element.remove();
-		}
-		let before = null;
-		for (const item of items.values()) {
-			item.old?.replaceWith(item.element);
-			item.old = undefined;
-			if (!item.element.isConnected) {
-				if (before) before.after(item.element);
-				else this.list.prepend(item.element);
-			}
-			before = item.element;
+			if (items.get(id) !== item) item.element.remove();
 		}
 		this.items = items;
-		this.limit();
-	}
-
-	limit() {
-		[...this.items.values()].forEach((item, i) => show(item.element, this.all || i < few));
-		say(this.count, this.items.size > 0 ? format.count(this.items.size) : '');
-		show(this.more, this.items.size > few);
-		say(this.more, this.all ? 'Show fewer' : `Show all ${format.count(this.items.size)}`);
+		arrange(this.list, [...items.values()].map((item) => item.element));
+		say(this.count, total > 0 ? format.count(total) : '');
+		show(this.more, total > few);
+		say(this.more, this.all ? 'Show fewer' : `Show all ${format.count(total)}`);
 	}
 
 	item(container) {
 		const ask = make('button', { type: 'button', class: 'button small plain', 'aria-label': `Why: ${container.name}` }, 'Why');
 		ask.addEventListener('click', () => this.why(container.name));
 		const lines = [];
-		if (!container.used) lines.push(make('p', { class: 'container-reason' }, container.reason));
+		if (!container.used) lines.push(make('p', { class: 'container-reason' }, container.reason.replace(/^not used: /, '')));
 		for (const warning of container.warnings) lines.push(make('p', { class: 'container-warning' }, warning));
 		if (container.advice && !container.warnings.includes(container.advice)) {
 			lines.push(make('p', { class: 'advice' }, make('span', { class: 'advice-word' }, 'Fix '), container.advice));

@@ -52,24 +52,33 @@ export class Events {
 
 	item(event) {
 		const date = new Date(event.time);
-		const { state, subject, words } = tell(event);
+		const told = tell(event);
 		const text = make('p', { class: 'event-text' });
-		if (subject) text.append(make('span', { class: 'name' }, subject), ' ');
-		text.append(make('span', { class: 'event-word' }, words));
+		text.append(make('span', { class: 'name' }, told.subject), ' ', make('span', { class: 'event-word' }, told.words));
 		if (event.service) text.append(make('span', { class: 'quiet' }, ` in ${event.service}`));
-		return make('li', { class: 'event', 'data-state': state, 'data-kind': event.kind },
+		return make('li', { class: 'event', 'data-state': told.state, 'data-kind': event.kind },
 			make('span', { class: 'dot', 'aria-hidden': 'true' }),
 			make('time', { datetime: event.time, title: format.moment(date) }, format.clock(date)),
 			make('div', {}, text, ...(event.reason ? [make('p', { class: 'event-reason' }, event.reason)] : [])));
 	}
 }
 
+// words for an event, by its kind; the others are states.
+const words = {
+	started: 'started',
+	ready: 'is ready',
+	ejected: 'is ejected',
+	gone: 'is gone',
+	'engine-lost': 'does not answer',
+	'engine-back': 'answers',
+};
+
 // tell puts an event into words.
 function tell(event) {
-	switch (event.kind) {
-	case 'engine-lost': return { state: 'unhealthy', subject: 'The engine', words: 'does not answer' };
-	case 'engine-back': return { state: 'healthy', subject: 'The engine', words: 'answers again' };
-	case 'gone': return { state: 'stopped', subject: event.container, words: 'is gone' };
-	default: return { state: event.state, subject: event.container, words: event.was ? `${event.was} → ${event.state}` : `appears, ${event.state}` };
-	}
+	const engine = event.kind.startsWith('engine');
+	return {
+		state: { 'engine-lost': 'unhealthy', 'engine-back': 'healthy', gone: 'stopped' }[event.kind] ?? event.state,
+		subject: engine ? 'The engine' : event.container,
+		words: words[event.kind] ?? `is ${event.state}`,
+	};
 }

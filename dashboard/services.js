@@ -92,6 +92,7 @@ export class Services {
 		show(document.getElementById('loading'), false);
 		show(document.getElementById('empty'), !any);
 		show(document.getElementById('footnote'), any);
+		show(this.list, any);
 		show(this.tools, any);
 	}
 
