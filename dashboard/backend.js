@@ -21,6 +21,13 @@ export function drainedByHand(backend) {
 	return backend.state === 'draining' && backend.reason.includes('by hand');
 }
 
+// alike tells whether two snapshots say the same of a backend. Its counters are not
+// part of that: figures come from the traffic.
+export function alike(a, b) {
+	return a.container_id === b.container_id && a.state === b.state && a.since === b.since && a.reason === b.reason
+		&& a.address === b.address && a.container === b.container;
+}
+
 // BackendRow is a backend as one row of its service's table.
 export class BackendRow {
 	// acts has drain(backend) and why(target).
@@ -52,7 +59,9 @@ export class BackendRow {
 
 	// update takes what a snapshot says.
 	update(backend) {
+		const same = this.backend && alike(this.backend, backend);
 		this.backend = backend;
+		if (same) return;
 		mark(this.element, 'data-state', backend.state);
 		mark(this.element, 'data-container', backend.container_id);
 		say(this.state, backend.state);

@@ -1,6 +1,6 @@
 import { make, say, mark, show, arrange, arrive, leave } from './element.js';
 import * as format from './format.js';
-import { BackendRow, columns } from './backend.js';
+import { BackendRow, alike, columns } from './backend.js';
 import { Sparkline } from './sparkline.js';
 import { Tally, tallied, trouble } from './tally.js';
 import { key } from './traffic.js';
@@ -54,9 +54,13 @@ export class ServiceCard {
 		this.update(service);
 	}
 
-	// update takes what a snapshot says.
+	// update takes what a snapshot says. Of many services, most are as they were.
 	update(service) {
+		const before = this.service;
 		this.service = service;
+		if (before && before.backends.length === service.backends.length
+			&& before.backends.every((backend, i) => alike(backend, service.backends[i]))
+			&& describe(before) === describe(service)) return;
 		this.counts = tallied(service.backends);
 		this.trouble = service.backends.reduce((worst, backend) => Math.max(worst, trouble[backend.state]), 0)
 			+ (service.healthy === 0 ? 10 : 0);
@@ -153,4 +157,9 @@ export class ServiceCard {
 			row.age();
 		}
 	}
+}
+
+// describe is what a snapshot says of a service, apart from its backends.
+function describe({ name, routes, balance, sticky, healthy }) {
+	return JSON.stringify([name, routes, balance, sticky, healthy]);
 }

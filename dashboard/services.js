@@ -66,7 +66,7 @@ export class Services {
 		this.cards = cards;
 		this.filled = true;
 		this.sum(services);
-		this.arrange();
+		this.arrangeCards();
 		this.select();
 	}
 
@@ -155,9 +155,12 @@ export class Services {
 		};
 	}
 
+	arrangeCards() {
+		arrange(this.list, [...this.cards.values()].sort(this.order().cards).map((card) => card.element));
+	}
+
 	arrange() {
-		const order = this.order();
-		arrange(this.list, [...this.cards.values()].sort(order.cards).map((card) => card.element));
+		this.arrangeCards();
 		for (const card of this.cards.values()) card.arrange();
 	}
 

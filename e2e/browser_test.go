@@ -38,7 +38,7 @@ const beforeScripts = `
 	document.addEventListener('securitypolicyviolation', (e) => breaches.push(e.violatedDirective + ' ' + e.blockedURI));
 	globalThis.updates = [];
 	new PerformanceObserver((list) => updates.push(...list.getEntries().map(({ name, duration }) => ({ name, duration }))))
-		.observe({ entryTypes: ['measure'] });`
+		.observe({ entryTypes: ['measure', 'long-animation-frame'] });`
 
 // openTab starts a browser and opens a page.
 func openTab(t *testing.T, url string, width, height int64) *tab {

@@ -93,6 +93,12 @@ func measure(t *testing.T, page *tab, s *scene, ids []string, how string) {
 	for _, u := range ask[[]update](page, "updates") {
 		durations[u.Name] = append(durations[u.Name], u.Duration)
 	}
+	// Frames of 50 ms and more, with all that the browser does for one.
+	if frames := durations["long-animation-frame"]; len(frames) > 0 {
+		t.Logf("%s: %d frames took long, the longest %.0f ms", how, len(frames), slices.Max(frames))
+	} else {
+		t.Logf("%s: no frame took as long as 50 ms", how)
+	}
 	for _, name := range []string{"snapshot", "traffic"} {
 		all := durations[name]
 		slices.Sort(all)

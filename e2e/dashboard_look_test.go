@@ -18,7 +18,7 @@ import (
 func TestDashboardLooks(t *testing.T) {
 	beginAlone(t)
 	s := newScene(t)
-	page := openTab(t, s.rollcall.Admin, 1440, 1180)
+	page := openTab(t, s.rollcall.Admin, 1440, 1000)
 	s.opens()
 	s.asks("shop.example.com", "/", 15*time.Millisecond)
 	s.asks("shop.example.com", "/api/items", 30*time.Millisecond)
@@ -31,13 +31,15 @@ func TestDashboardLooks(t *testing.T) {
 
 	if dir := screenshots(t); dir != "" {
 		// Lines are of the last minutes.
-		page.await("the lines are long enough", "document.querySelector('.service .spark-line').getAttribute('d').split('L').length > 28")
+		for points := 10; points <= 30; points += 10 {
+			page.await("the lines are long enough", fmt.Sprintf("document.querySelector('.service .spark-line').getAttribute('d').split('L').length > %d", points))
+		}
 		askWhy(page, "shpo.example.com")
 		page.save(filepath.Join(dir, "dashboard-light.png"))
 		page.prefer("prefers-color-scheme", "dark")
 		page.save(filepath.Join(dir, "dashboard-dark.png"))
 		page.prefer("prefers-color-scheme", "light")
-		page.resize(375, 1180)
+		page.resize(375, 1000)
 		page.await("the page is narrow", "innerWidth === 375")
 		page.save(filepath.Join(dir, "dashboard-narrow.png"))
 	}

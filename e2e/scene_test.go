@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -24,9 +26,9 @@ type scene struct {
 	rollcall *lab.Rollcall
 }
 
-func newScene(t *testing.T, flags ...string) *scene {
+func newScene(t *testing.T) *scene {
 	s := &scene{t: t, engine: dockertest.New(t)}
-	s.rollcall = ground.Serve(t, &lab.Engine{Host: s.engine.Host()}, append([]string{"--address", "published", "--interval", "500ms"}, flags...)...)
+	s.rollcall = ground.Serve(t, &lab.Engine{Host: s.engine.Host()}, "--address", "published", "--interval", "500ms")
 	return s
 }
 
@@ -104,7 +106,8 @@ func (s *scene) drain(id string) {
 	}
 }
 
-// asks sends requests to a host, one each pause, until the test ends.
+// asks sends requests to a host until the test ends: one each pause at most, and
+// fewer by turns, as customers do.
 func (s *scene) asks(host, path string, pause time.Duration) {
 	done := make(chan struct{})
 	ended := make(chan struct{})
@@ -116,7 +119,11 @@ func (s *scene) asks(host, path string, pause time.Duration) {
 			select {
 			case <-done:
 				return
-			case <-tick.C:
+			case now := <-tick.C:
+				wave := math.Sin(float64(now.UnixMilli())/4000) + math.Sin(float64(now.UnixMilli())/1300+float64(pause))
+				if rand.Float64() < 0.3+0.15*wave {
+					continue
+				}
 				_, _ = s.rollcall.TryGet(s.t.Context(), host, path) // some are to fail
 			}
 		}
