@@ -36,7 +36,7 @@ export class ServiceCard {
 		});
 		this.sparkline = new Sparkline();
 		this.body = make('tbody', { role: 'rowgroup' });
-		this.table = make('table', { role: 'table', id: `${id}-backends` },
+		this.table = make('table', { role: 'table', id: `${id}-backends`, 'aria-labelledby': id },
 			make('thead', { role: 'rowgroup' }, make('tr', { role: 'row' }, ...columns.map(([kind, title, meaning]) =>
 				make('th', { role: 'columnheader', scope: 'col', class: kind, title: meaning }, title)))),
 			this.body);

@@ -158,7 +158,7 @@ func checkKeyboard(p *tab) {
 
 // The checks themselves have to find what is wrong.
 func TestAccessChecksFindProblems(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	page := openTab(t, "data:text/html,<p style='color:%23999;background:%23fff'>pale</p><button id=b style='width:9px;height:9px'></button><h4 id=b>deep</h4>", 1440, 900)
 	problems := ask[[]string](page, accessProblems)
 	if len(problems) < 5 {

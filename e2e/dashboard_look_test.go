@@ -16,7 +16,7 @@ import (
 // How the page looks, at each width and in both schemes. With
 // ROLLCALL_SCREENSHOTS=docs it takes the documentation's pictures.
 func TestDashboardLooks(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	s := newScene(t)
 	page := openTab(t, s.rollcall.Admin, 1440, 1000)
 	s.opens()
@@ -90,7 +90,7 @@ func checkDialog(t *testing.T, page *tab) {
 
 // Names and labels come from whoever starts a container.
 func TestDashboardIsNotFooledByNames(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	const (
 		image  = `<svg onload=globalThis.hacked=1>`
 		name   = `<img src=x onerror=globalThis.hacked=2>`
@@ -137,7 +137,7 @@ func TestDashboardIsNotFooledByNames(t *testing.T) {
 
 // The page's policy is in force: what it forbids is refused, and told.
 func TestDashboardPolicyHolds(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	s := newScene(t)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("the page was led to ask another: %s", r.URL)

@@ -149,7 +149,7 @@ func askWhy(page *tab, target string) {
 
 // Nobody is to take old figures for new ones.
 func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	engine := dockertest.New(t)
 	id := engine.Add(dockertest.Name("only"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
 	host := &lab.Engine{Host: engine.Host()}
@@ -186,7 +186,7 @@ func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 
 // Without any container the page is not empty: it says what to do.
 func TestDashboardWithoutBackends(t *testing.T) {
-	beginAlone(t)
+	begin(t)
 	engine := dockertest.New(t)
 	rollcall := ground.Serve(t, &lab.Engine{Host: engine.Host()})
 	page := openTab(t, rollcall.Admin, 375, 812)
@@ -194,9 +194,15 @@ func TestDashboardWithoutBackends(t *testing.T) {
 	page.await("it says that there are no containers", "document.getElementById('containers-blank').innerText.includes('lists no container')")
 	checkLayout(page)
 	checkAccess(page)
+	page.prefer("prefers-reduced-motion", "reduce")
 	if text := page.text("#empty"); !strings.Contains(text, "docker run -d -P hello") {
 		t.Errorf("it says %q", text)
 	}
 	id := engine.Add(dockertest.Name("first"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
 	page.await("the first one appears", fmt.Sprintf("document.getElementById('empty').hidden && document.querySelector('%s')", rowOf(id)))
+	later := engine.Add(dockertest.Name("second"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
+	page.await("a second one appears", fmt.Sprintf("document.querySelector('%s')", rowOf(later)))
+	if moving := ask[int](page, "document.getAnimations().length"); moving > 0 {
+		t.Errorf("%d things move for somebody who does not want that", moving)
+	}
 }
