@@ -19,9 +19,9 @@ export class ServiceCard {
 		this.due = true; // figures have changed since they were shown
 		this.unfolded = false;
 		this.choice = null; // what a person chose: true, false, or null
-		const id = `service-${++serial}`;
+		const id = `backends-${++serial}`;
 		this.name = make('span', { class: 'service-name' });
-		this.button = make('button', { type: 'button', class: 'fold', 'aria-expanded': 'false', 'aria-controls': `${id}-backends` }, this.name);
+		this.button = make('button', { type: 'button', class: 'fold', 'aria-expanded': 'false', 'aria-controls': id }, this.name);
 		this.button.addEventListener('click', () => {
 			this.choice = !this.unfolded;
 			this.fold(this.choice);
@@ -36,15 +36,15 @@ export class ServiceCard {
 		});
 		this.sparkline = new Sparkline();
 		this.body = make('tbody', { role: 'rowgroup' });
-		this.table = make('table', { role: 'table', id: `${id}-backends`, 'aria-labelledby': id },
+		this.table = make('table', { role: 'table', id: id },
 			make('thead', { role: 'rowgroup' }, make('tr', { role: 'row' }, ...columns.map(([kind, title, meaning]) =>
 				make('th', { role: 'columnheader', scope: 'col', class: kind, title: meaning }, title)))),
 			this.body);
 		show(this.table, false);
-		this.element = make('article', { class: 'service', 'aria-labelledby': id },
+		this.element = make('article', { class: 'service' },
 			make('div', { class: 'service-head' },
 				make('div', { class: 'service-what' },
-					make('h3', { id }, this.button),
+					make('h3', {}, this.button),
 					make('p', { class: 'health' }, this.tally.element, this.health, this.manner)),
 				this.routes,
 				make('div', { class: 'service-figures' },
@@ -66,6 +66,8 @@ export class ServiceCard {
 			+ (service.healthy === 0 ? 10 : 0);
 		this.text = [service.name, ...service.routes.map((route) => route.text)].join(' ').toLowerCase();
 		say(this.name, service.name);
+		mark(this.element, 'aria-label', service.name);
+		mark(this.table, 'aria-label', `Backends of ${service.name}`);
 		this.tally.update(this.counts);
 		say(this.health, `${format.count(service.healthy)} of ${format.count(service.backends.length)} healthy`);
 		mark(this.element, 'data-trouble', service.healthy === 0 ? 'down' : this.trouble > trouble.starting ? 'some' : 'none');
