@@ -137,7 +137,7 @@ func TestEngine(t *testing.T) {
 	s := newAdminStand(t, hello("web-1", "172.17.0.2"))
 	var good, lost, back engineView
 	s.get("/v1/engine", &good)
-	if !good.Good || good.Error != "" || good.Engine != "unix:///in/memory" || good.Since == nil || good.LastGoodPoll == nil || good.Age == nil || *good.Age > 60 {
+	if !good.Good || good.Error != "" || good.Engine != "unix:///in/memory" || good.Since == nil || good.LastGoodPoll == nil || good.Age == nil || *good.Age > 60 || good.Interval != s.registrar.interval.Seconds() {
 		t.Errorf("answering it is %+v", good)
 	}
 	s.engine.fails(errors.New("no engine"))

@@ -13,11 +13,13 @@ type engineView struct {
 	Error        string     `json:"error"`  // why it did not
 	Since        *time.Time `json:"since"`  // when that began; null before the first poll has ended
 	LastGoodPoll *time.Time `json:"last_good_poll"`
-	Age          *float64   `json:"age"` // of the last good poll, in seconds
+	Age          *float64   `json:"age"`      // of the last good poll, in seconds
+	Interval     float64    `json:"interval"` // between two polls, in seconds; a much greater age is worth a look
 }
 
-func newEngineView(roll *Roll, now time.Time) engineView {
-	view := engineView{Engine: roll.Engine, Good: true}
+func newEngineView(registrar *Registrar, now time.Time) engineView {
+	roll := registrar.Roll()
+	view := engineView{Engine: roll.Engine, Good: true, Interval: registrar.interval.Seconds()}
 	if err := cmp.Or(roll.Err, roll.ready()); err != nil {
 		view.Good, view.Error = false, err.Error()
 	}
@@ -33,7 +35,7 @@ func newEngineView(roll *Roll, now time.Time) engineView {
 }
 
 func (a *Admin) engine(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, a.registry.Snapshot().Version, newEngineView(a.registrar.Roll(), time.Now()))
+	writeJSON(w, http.StatusOK, a.registry.Snapshot().Version, newEngineView(a.registrar, time.Now()))
 }
 
 // events answers with the last changes, oldest first.

@@ -153,7 +153,7 @@ func (w *Watch) event(f *frame) []byte {
 }
 
 func (w *Watch) engineEvent() []byte {
-	return encodeEvent("engine", "", newEngineView(w.registrar.Roll(), time.Now()))
+	return encodeEvent("engine", "", newEngineView(w.registrar, time.Now()))
 }
 
 // encodeEvent makes an event whose data is a view; with the ID "" it has none.

@@ -158,6 +158,12 @@ func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 	page.await("the page shows the container", fmt.Sprintf("document.querySelector('%s')", rowOf(id)))
 	page.await("the engine is well", "document.getElementById('engine').dataset.state === 'good' && document.getElementById('engine-banner').hidden")
 
+	// A poll that hangs is no failure yet, and what is shown gets old all the same.
+	engine.HangLists(-1)
+	page.await("the page says that the last poll is old", "!document.getElementById('engine-banner').hidden")
+	engine.Heal()
+	page.await("the engine is well again", "document.getElementById('engine-banner').hidden")
+
 	engine.Down()
 	page.await("the page says that the engine does not answer", "!document.getElementById('engine-banner').hidden")
 	if text := page.text("#engine-banner"); !strings.Contains(text, "does not answer") || !strings.Contains(text, "Last good poll") || !strings.Contains(text, engine.Host()) {
