@@ -1,4 +1,5 @@
 import { get, Refusal, reason } from './api.js';
+import { Question } from './question.js';
 
 // Feed is the page's connection to rollcall: the stream of snapshots, and what is
 // asked every now and then beside it. It hands each answer to one of its receivers
@@ -9,22 +10,22 @@ import { get, Refusal, reason } from './api.js';
 
 const beat = 2000; // between two questions for the traffic
 const retry = 1000; // after a failure
-const roll = 10000; // between two questions for the containers, if nothing has changed
+const old = 10000; // is what was not asked for so long, though no change was told
 
 export class Feed {
 	constructor(receivers) {
 		this.receivers = receivers;
 		this.problems = new Map(); // what is wrong with the stream and with the questions
 		this.lostAt = 0;
-		this.containersAt = 0;
-		this.changed = false; // events and containers may be others than those shown
-		this.asking = false;
+		this.events = new Question('/v1/events', 200, receivers.events);
+		this.containers = new Question('/v1/containers', 800, receivers.containers); // may be thousands
 	}
 
 	start() {
 		this.watch();
 		this.poll();
-		this.refresh();
+		this.events.ask();
+		this.containers.ask();
 		// A browser opens six connections to one address at most, in all its tabs: one
 		// that nobody looks at holds none.
 		document.addEventListener('visibilitychange', () => {
@@ -39,11 +40,11 @@ export class Feed {
 		this.stream.addEventListener('open', () => this.well('stream'));
 		this.stream.addEventListener('snapshot', (event) => {
 			this.receivers.snapshot(JSON.parse(event.data));
-			this.refreshSoon();
+			this.changed();
 		});
 		this.stream.addEventListener('engine', (event) => {
 			this.receivers.engine(JSON.parse(event.data));
-			this.refreshSoon();
+			this.changed();
 		});
 		this.stream.addEventListener('error', () => {
 			// The browser's own way to try again gives up for good at an error status.
@@ -61,44 +62,24 @@ export class Feed {
 
 	// poll asks for what changes all the time. The engine's age is part of that.
 	async poll() {
-		let pause = beat;
+		let answers = null;
 		try {
-			const [traffic, engine] = await Promise.all([get('/v1/traffic'), get('/v1/engine')]);
-			this.well('questions');
-			this.receivers.traffic(traffic);
-			this.receivers.engine(engine);
-			if (performance.now() - this.containersAt > roll) this.refreshSoon();
+			answers = await Promise.all([get('/v1/traffic'), get('/v1/engine')]);
 		} catch (error) {
 			this.ill('questions', error);
-			pause = retry;
 		}
-		setTimeout(() => this.poll(), pause);
+		setTimeout(() => this.poll(), answers ? beat : retry);
+		if (!answers) return;
+		this.well('questions');
+		this.receivers.traffic(answers[0]);
+		this.receivers.engine(answers[1]);
+		this.events.later(old);
+		this.containers.later(old);
 	}
 
-	// refreshSoon asks for events and containers, however often it is called not more
-	// than once a quarter of a second and never twice at a time.
-	refreshSoon() {
-		this.changed = true;
-		if (this.asking) return;
-		this.asking = true;
-		setTimeout(() => this.refresh(), 250);
-	}
-
-	async refresh() {
-		this.asking = true;
-		this.changed = false;
-		try {
-			const [events, containers] = await Promise.all([get('/v1/events'), get('/v1/containers')]);
-			this.containersAt = performance.now();
-			this.receivers.events(events);
-			this.receivers.containers(containers);
-		} catch (error) {
-			// poll notices the same, and its success leads back here.
-			if (!(error instanceof Refusal) && error.name !== 'TimeoutError' && !(error instanceof TypeError)) throw error;
-		} finally {
-			this.asking = false;
-			if (this.changed) this.refreshSoon();
-		}
+	changed() {
+		this.events.soon();
+		this.containers.soon();
 	}
 
 	well(part) {
