@@ -185,7 +185,7 @@ func TestDescriptionIsStrict(t *testing.T) {
 		return r
 	}
 	good := []string{"Content-Type", "application/json", "Rollcall-Version", "3"}
-	engine := `{"engine":"unix:///e","good":true,"error":"","since":"2026-01-02T03:04:05Z","last_good_poll":null,"age":null}`
+	engine := `{"engine":"unix:///e","good":true,"error":"","since":"2026-01-02T03:04:05Z","last_good_poll":null,"age":null,"interval":3}`
 	if err := d.check("GET", "/v1/engine", answer(200, good...), []byte(engine)); err != nil {
 		t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func TestDashboardFollowsContainers(t *testing.T) {
 	unused := engine.Run(t, other)
 	item := fmt.Sprintf(`#containers li[data-container="%s"]`, unused.ID)
 	page.await("the page shows a container that is not used", fmt.Sprintf(`(document.getElementById('containers-more').innerText.startsWith('Show all') && document.getElementById('containers-more').click(), document.querySelector('%s'))`, item))
-	if text := page.text(item); !strings.Contains(text, "matches no --image") || !strings.Contains(text, "Fix give it a label") {
+	if text := page.text(item); !strings.Contains(text, "matches no --image") || !strings.Contains(text, "give it a label such as rollcall.host=") {
 		t.Errorf("of a container that is not used it says %q", text)
 	}
 }
