@@ -48,7 +48,8 @@ func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verd
 	verdict := Verdict{ContainerID: c.ID, Name: c.Name, Claims: claims(c.Labels)}
 	rule, warnings := r.choose(c, config)
 	verdict.Used, verdict.Reason, verdict.Advice = rule.chosen, rule.reason, rule.advice
-	verdict.Warnings = append(warnings, nearRoots(c.Labels)...)
+	misspelled := nearRoots(c.Labels)
+	verdict.Warnings = append(warnings, misspelled...)
 	if !rule.chosen && !rule.asked && c.ID == v.Self {
 		verdict.Reason, verdict.Advice = "not used: it is rollcall itself", ""
 		return verdict
@@ -65,6 +66,7 @@ func (r *Rules) judge(c docker.Container, config docker.Config, v *Vantage) Verd
 	var problems []Warning
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		entry, choice, problem := r.entry(c, config, v, all[name], &verdict)
+		entry.Doubtful = entry.Doubtful || len(misspelled) > 0
 		if problem.Text != "" {
 			problems = append(problems, problem)
 			continue
@@ -134,7 +136,7 @@ func (r *Rules) entry(c docker.Container, config docker.Config, v *Vantage, l la
 			Timeout:     cmp.Or(l.timeout, 60*time.Second),
 			Check:       l.check.withDefaults(),
 			Created:     c.Created.Unix(),
-			Doubtful:    l.doubtful || len(nearRoots(c.Labels)) > 0,
+			Doubtful:    l.doubtful,
 		},
 		Name:   c.Name,
 		Engine: engineState(c),
