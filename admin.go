@@ -19,8 +19,8 @@ type Admin struct {
 	leaving   atomic.Bool
 }
 
-// NewAdmin returns the admin listener's handler. Run must be called for /v1/watch
-// to tell of changes.
+// NewAdmin returns the admin listener's handler, to be put behind a Guard. Run must
+// be called for /v1/watch to tell of changes.
 func NewAdmin(registry *Registry, registrar *Registrar, metrics *Metrics) *Admin {
 	a := &Admin{registry: registry, registrar: registrar, watch: NewWatch(registry, registrar)}
 	mux := http.NewServeMux()
@@ -36,12 +36,7 @@ func NewAdmin(registry *Registry, registrar *Registrar, metrics *Metrics) *Admin
 		mux.Handle(path, a.otherMethod(allowed))
 	}
 	mux.HandleFunc("/v1/", a.unknownPath)
-	// A web page that an operator has open must not drain backends.
-	sameOrigin := http.NewCrossOriginProtection()
-	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.refuse(w, r, http.StatusForbidden, "a page of another origin may not change anything here")
-	}))
-	a.handler = sameOrigin.Handler(mux)
+	a.handler = mux
 	return a
 }
 

@@ -13,7 +13,10 @@ import (
 )
 
 // adminClient asks the admin listener of the daemon that runs on this host.
-type adminClient struct{ addr string }
+type adminClient struct {
+	addr  string
+	token string // "" for none
+}
 
 // adminTimeout bounds one question. It is shorter than the 30 s that Docker
 // gives a HEALTHCHECK, so that the reason is seen.
@@ -27,6 +30,9 @@ func (c adminClient) do(ctx context.Context, method, path string, value any) err
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+c.addr+path, nil)
 	if err != nil {
 		return err
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	// A proxy named in the environment has no business between the two.
 	client := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext, DisableKeepAlives: true}}

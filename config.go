@@ -27,7 +27,7 @@ type commandLine struct {
 }
 
 // client returns the way to the running daemon.
-func (f *adminFlag) client() adminClient { return adminClient{f.Admin.client()} }
+func (f *adminFlags) client() adminClient { return adminClient{f.Admin.client(), string(f.AdminToken)} }
 
 // discoveryFlags say which engine is asked, and what is made of its containers.
 type discoveryFlags struct {
@@ -57,13 +57,15 @@ func (f *logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-type adminFlag struct {
-	Admin listenAddr `env:"ROLLCALL_ADMIN" default:"127.0.0.1:3001" placeholder:"ADDR" help:"Admin listener: health, API; off turns it off (default: 127.0.0.1:3001)."`
+// adminFlags say where the admin listener is, for the daemon and its clients.
+type adminFlags struct {
+	Admin      listenAddr `env:"ROLLCALL_ADMIN" default:"127.0.0.1:3001" placeholder:"ADDR" help:"Admin listener: health, API; off turns it off (default: 127.0.0.1:3001)."`
+	AdminToken adminToken `env:"ROLLCALL_ADMIN_TOKEN" placeholder:"TOKEN" help:"What the admin listener asks of everybody but probes; better in the environment (default: nothing)."`
 }
 
 type serveCommand struct {
 	Listen         listenAddr `env:"ROLLCALL_LISTEN" default:":3000" placeholder:"ADDR" help:"The proxy (default: :3000)."`
-	adminFlag      `embed:""`
+	adminFlags     `embed:""`
 	Interval       duration `env:"ROLLCALL_INTERVAL" default:"3s" placeholder:"TIME" help:"Time between two polls (default: 3s)."`
 	discoveryFlags `embed:""`
 	Hold           duration `env:"ROLLCALL_HOLD" default:"5s" placeholder:"TIME" help:"How long a request for a known service waits for a first usable backend before 503 (default: 5s)."`
@@ -90,25 +92,25 @@ type checkCommand struct {
 }
 
 type healthcheckCommand struct {
-	adminFlag `embed:""`
-	Listen    listenAddr `env:"ROLLCALL_LISTEN" default:":3000" hidden:""`
+	adminFlags `embed:""`
+	Listen     listenAddr `env:"ROLLCALL_LISTEN" default:":3000" hidden:""`
 }
 
 type psCommand struct {
-	adminFlag `embed:""`
-	JSON      bool `name:"json" help:"Print JSON."`
+	adminFlags `embed:""`
+	JSON       bool `name:"json" help:"Print JSON."`
 }
 
 type whyCommand struct {
-	Target    string `arg:"" help:"A URL, a host, or a container."`
-	adminFlag `embed:""`
-	JSON      bool `name:"json" help:"Print JSON."`
+	Target     string `arg:"" help:"A URL, a host, or a container."`
+	adminFlags `embed:""`
+	JSON       bool `name:"json" help:"Print JSON."`
 }
 
 type drainCommand struct {
-	Container string `arg:"" help:"Name or ID of the container, or the beginning of its ID."`
-	adminFlag `embed:""`
-	JSON      bool `name:"json" help:"Print JSON."`
+	Container  string `arg:"" help:"Name or ID of the container, or the beginning of its ID."`
+	adminFlags `embed:""`
+	JSON       bool `name:"json" help:"Print JSON."`
 }
 
 type undrainCommand drainCommand
@@ -155,6 +157,19 @@ func (a listenAddr) client() string {
 		host = "localhost"
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// adminToken is the admin listener's token, "" for none. Errors don't tell it.
+type adminToken string
+
+func (t *adminToken) UnmarshalText(text []byte) error {
+	for _, c := range text {
+		if c <= ' ' || c > '~' {
+			return errors.New("a token of visible ASCII characters without blanks is accepted, such as openssl rand -hex 16 makes")
+		}
+	}
+	*t = adminToken(text)
+	return nil
 }
 
 // cidr is a network, or a single address.

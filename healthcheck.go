@@ -19,7 +19,7 @@ func (c *healthcheckCommand) Run(ctx context.Context) error {
 		}
 		return conn.Close()
 	}
-	if err := (adminClient{c.Admin.client()}).do(ctx, http.MethodGet, "/readyz", nil); err != nil {
+	if err := c.client().do(ctx, http.MethodGet, "/readyz", nil); err != nil {
 		return fmt.Errorf("healthcheck: %w", err)
 	}
 	return nil

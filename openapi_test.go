@@ -78,12 +78,10 @@ func (d *apiDescription) check(method, path string, answer *http.Response, body 
 	verb := strings.ToLower(strings.Replace(method, "HEAD", "GET", 1))
 	where := []string{"paths", d.template(path), verb, "responses", status}
 	if operation, _ := d.at(where[:3]...); operation == nil {
-		switch answer.StatusCode {
-		case http.StatusNotFound:
-			where = []string{"components", "responses", "NotFound"}
-		case http.StatusMethodNotAllowed:
-			where = []string{"components", "responses", "MethodNotAllowed"}
-		}
+		where = []string{"components", "responses", map[int]string{
+			http.StatusUnauthorized: "Unauthorized", http.StatusForbidden: "CrossOrigin", http.StatusNotFound: "NotFound",
+			http.StatusMethodNotAllowed: "MethodNotAllowed", http.StatusMisdirectedRequest: "Misdirected",
+		}[answer.StatusCode]}
 	}
 	described, pointer := d.at(where...)
 	if described == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -46,6 +47,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		return (&Explainer{registry.Snapshot(), registrar.Roll()}).ExplainRequest(host, path).Verdict
 	}
 	var admin *Admin
+	var guard *Guard
 	var back net.Listener
 	if c.Admin != adminOff {
 		if back, err = listen("--admin", c.Admin); err != nil {
@@ -56,6 +58,8 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		registrar.polled = metrics.Polled
 		admin = NewAdmin(registry, registrar, metrics)
 		registrar.turned = admin.watch.EngineTurned
+		hostname, _ := os.Hostname() // "" is no one's name
+		guard = NewGuard(admin, newAdminNames(c.Admin, back.Addr(), hostname), string(c.AdminToken))
 	}
 	log.Info("rollcall serves", "version", version(), "listen", front.Addr().String(), "admin", addressOf(back), "engine", engine.Host())
 	registrar.poll(ctx) // bounded by the client's own deadline; a failure is logged and kept
@@ -67,7 +71,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	group.Go(func() error { return registrar.Run(work) })
 	group.Go(func() error { return health.Run(work) })
 	if admin != nil {
-		server := &Server{Handler: admin, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
+		server := &Server{Handler: guard, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
 		group.Go(func() error { return server.Run(work) })
 		group.Go(func() error { return admin.Run(work) })
 	}
