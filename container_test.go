@@ -171,3 +171,13 @@ func answersWithin(d time.Duration) entryOption { return func(e *Entry) { e.Time
 func checkedAt(path string) entryOption {
 	return func(e *Entry) { e.Check = HealthCheck{Path: path}.withDefaults() }
 }
+
+// manyBackends are the entries of so many services with so many backends each.
+func manyBackends(services, backends int) (roll []Entry) {
+	for s := range services {
+		for n := range backends {
+			roll = append(roll, backendOf(fmt.Sprintf("service-%d", s), fmt.Sprintf("c-%d-%d", s, n)))
+		}
+	}
+	return roll
+}
