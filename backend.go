@@ -113,19 +113,20 @@ func (s *State) UnmarshalText(text []byte) error {
 // polls yield an equal Spec, so counters and connections survive them.
 type Backend struct {
 	Spec
-	upstream atomic.Pointer[upstream] // to the candidate that answered; set by Registry.Connected before the state turns Healthy
-	inFlight atomic.Int64
-	requests atomic.Uint64
-	failures atomic.Uint64 // attempts that ended without a response head
-	errors   atomic.Uint64 // answers with a status of 500 or above
-	latency  latencies     // from sending a request to its response head
-	streak   atomic.Int32  // failures since the last response head
-	identity uint64        // hash of container and service, for balancers; immutable
-	token    string        // for the sticky cookie; immutable
-	answered atomic.Bool   // a response head came since it (re)started
-	trying   atomic.Bool   // a trial request is under way, see Service.Pick
-	conns    connSet       // open connections to it, idle and busy
-	life     atomic.Uint32 // grows each time it becomes reachable again: another try is worth it
+	upstream    atomic.Pointer[upstream] // to the candidate that answered; set by Registry.Connected before the state turns Healthy
+	inFlight    atomic.Int64
+	requests    atomic.Uint64
+	failures    atomic.Uint64 // attempts that ended without a response head
+	errors      atomic.Uint64 // answers with a status of 500 or above
+	latency     latencies     // from sending a request to its response head
+	streak      atomic.Int32  // failures since the last response head
+	identity    uint64        // hash of container and service, for balancers; immutable
+	token       string        // for the sticky cookie; immutable
+	answered    atomic.Bool   // a response head came since it (re)started
+	falseStarts atomic.Int32  // see Registry.Unready, which alone changes it
+	trying      atomic.Bool   // a trial request is under way, see Service.Pick
+	conns       connSet       // open connections to it, idle and busy
+	life        atomic.Uint32 // grows each time it becomes reachable again: another try is worth it
 }
 
 // NewBackend returns a backend without connections and counts.

@@ -251,7 +251,7 @@ func (b *broken) callRoll(home, failure string) {
 		if !m.probed {
 			continue
 		}
-		if addr, err := b.health.connect(b.t.Context(), m.Candidates.All()); err != nil {
+		if addr, err := b.health.connect(b.t.Context(), m.Candidates.All(), closeWatch); err != nil {
 			b.registry.Unreachable(m.Backend, causeOf(err), reasonOf(err))
 		} else {
 			b.registry.Connected(m.Backend, addr.String())

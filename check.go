@@ -205,7 +205,7 @@ func (s *serviceReport) connect(ctx context.Context, health *Health, entry Entry
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	answering, err := health.connect(ctx, addrs)
+	answering, err := health.connect(ctx, addrs, closeWatch)
 	if err != nil {
 		problem(fmt.Sprintf("no connection to %s succeeds: %s", entry.Candidates, reasonOf(err)))
 		return cmp.Or(cause, causeOf(err))

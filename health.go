@@ -135,7 +135,8 @@ func (h *Health) probe(ctx context.Context, b *Backend) {
 	began := time.Now()
 	pause := beginPause
 	for {
-		addr, err := h.connect(ctx, b.Candidates.All())
+		// One that was taken for ready too early is not so easily believed again.
+		addr, err := h.connect(ctx, b.Candidates.All(), closeWatch<<(2*b.falseStarts.Load()))
 		if ctx.Err() != nil {
 			return
 		}
@@ -157,7 +158,7 @@ func (h *Health) probe(ctx context.Context, b *Backend) {
 // connect tries the addresses and returns the first in their order that
 // answers. A later one gets its turn when those before it have failed, or have
 // been silent for headStart.
-func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort) (netip.AddrPort, error) {
+func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort, watch time.Duration) (netip.AddrPort, error) {
 	const headStart = 150 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	var tries sync.WaitGroup
@@ -175,7 +176,7 @@ func (h *Health) connect(ctx context.Context, addrs []netip.AddrPort) (netip.Add
 	tried := make(unanswered, len(addrs))
 	begin := func(i int) {
 		tried[i].addr = addrs[i]
-		tries.Go(func() { results <- result{i, h.try(ctx, addrs[i])} })
+		tries.Go(func() { results <- result{i, h.try(ctx, addrs[i], watch)} })
 	}
 	for i, failed := 0, 0; failed < len(addrs); {
 		var next <-chan time.Time
@@ -226,8 +227,8 @@ func (u unanswered) Unwrap() error { return u[0].err }
 
 // try connects once. Docker's userland proxy accepts on a published port before
 // the container listens, and closes at once: a connection that ends by itself
-// is no sign of life. An HTTP server waits for a request.
-func (h *Health) try(ctx context.Context, addr netip.AddrPort) error {
+// is no sign of life. An HTTP server waits for a request, at least as long as watch.
+func (h *Health) try(ctx context.Context, addr netip.AddrPort, watch time.Duration) error {
 	conn, err := h.dial(ctx, "tcp", addr.String())
 	if err != nil {
 		return err
@@ -235,7 +236,7 @@ func (h *Health) try(ctx context.Context, addr netip.AddrPort) error {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	conn.SetReadDeadline(time.Now().Add(closeWatch))
+	conn.SetReadDeadline(time.Now().Add(watch))
 	var one [1]byte
 	if _, err = conn.Read(one[:]); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return ctx.Err()
@@ -244,7 +245,8 @@ func (h *Health) try(ctx context.Context, addr netip.AddrPort) error {
 }
 
 // closeWatch is how long a connection is watched for being closed again: the
-// userland proxy does so as soon as its own connection is refused.
+// userland proxy does so as soon as its own connection is refused, which on a busy
+// machine may take longer.
 const closeWatch = 10 * time.Millisecond
 
 var errClosedAtOnce = errors.New("it accepts connections and closes them at once")

@@ -18,7 +18,6 @@ type record struct {
 	reachedAt   time.Time // of the last Connected
 	reachCause  Cause     // why reach is lost or not yet there
 	reachReason string    // the same in words
-	falseStarts int       // see Registry.Unready
 	unconfirmed bool      // an event says that it lives anew; its address counts when a poll has confirmed it
 	drain       drain     // zero when it is not draining
 	ejected     ejection  // zero when it is not ejected

@@ -147,7 +147,7 @@ func (r *Registry) Unreachable(b *Backend, cause Cause, reason string) {
 // Unready notes that b broke a connection, made in one of its lives, before it
 // has ever answered: something accepts connections in its place, as Docker's
 // userland proxy does for a published port. It is out of rotation until the next
-// connection succeeds. Some starts are that slow, and others never end: it
+// connection succeeds, which is watched for longer. Some starts are that slow, and others never end: it
 // reports false if it has happened too often to count as a start.
 func (r *Registry) Unready(b *Backend, life uint32, reason string) (starting bool) {
 	r.of(b, func(rec *record, _ time.Time) (changed bool) {
@@ -155,10 +155,10 @@ func (r *Registry) Unready(b *Backend, life uint32, reason string) (starting boo
 			starting = true // one of several requests that saw the same
 			return false
 		}
-		if rec.falseStarts == mostFalseStarts {
+		if b.falseStarts.Load() == mostFalseStarts {
 			return false
 		}
-		rec.falseStarts++
+		b.falseStarts.Add(1)
 		rec.reach, rec.reachCause, rec.reachReason = lost, CauseClosed, reason
 		starting = true
 		return true
@@ -234,7 +234,7 @@ func (r *Registry) Restarted(containerID string, at time.Time) (news bool) {
 		}
 		rec.reach, rec.reachCause, rec.reachReason, rec.unconfirmed = unreached, CauseUntried, "it has just started", true
 		rec.ejected, rec.checked, rec.check = ejection{}, false, ""
-		rec.falseStarts = 0
+		rec.backend.falseStarts.Store(0)
 		rec.backend.answered.Store(false)
 		news = true
 		return true
