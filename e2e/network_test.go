@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -101,7 +102,14 @@ func TestPublishedPortIsNotReadyBeforeTheContainerListens(t *testing.T) {
 	image := engine.Image(t, "published-slow", lab.App)
 	rollcall := ground.Serve(t, engine, "--image", image, "--address", "published")
 	c := engine.Run(t, image, "--publish", "127.0.0.1::8080", "--env", "HELLO_START_DELAY=1s")
-	rollcall.AwaitState(t, c, "starting")
+	lab.Await(t, "the container is known", func() error {
+		for _, line := range rollcall.Log.Lines("backend starting") {
+			if line.Fields["id"] == c.Hostname() {
+				return nil
+			}
+		}
+		return errors.New("it has not been said to start")
+	})
 	// It is held until the container listens.
 	if answer := rollcall.Get(t, "/"); answer.From != c.Hostname() {
 		t.Errorf("%s", answer)
