@@ -130,7 +130,7 @@ type Backend struct {
 
 // NewBackend returns a backend without connections and counts.
 func NewBackend(spec Spec) *Backend {
-	return &Backend{Spec: spec, identity: hashString(spec.Service + "\x00" + spec.ContainerID), token: stickyToken(&spec)}
+	return &Backend{Spec: spec, identity: hashOf(spec.Service + "\x00" + spec.ContainerID), token: stickyToken(&spec)}
 }
 
 // Begin counts a request that is sent to b. End must follow.

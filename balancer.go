@@ -12,13 +12,13 @@ import (
 // Balancer chooses among the usable backends of one service. It belongs to the
 // service, not to a snapshot: its state survives polls. Safe for concurrent use.
 type Balancer interface {
-	// Pick returns a backend of the pool that the exchange has not tried, or
-	// nil when there is none. A backend stands in the pool as often as its
-	// weight says. It must not keep the pool, nor allocate.
-	Pick(pool []*Backend, x *Exchange) *Backend
+	// Pick returns a backend of the service that the exchange has not tried, or
+	// nil when there is none. It must not allocate.
+	Pick(s *Service, x *Exchange) *Backend
 
-	// Key returns what of a request decides, 0 if nothing does.
-	Key(r *http.Request) uint64
+	// Key returns what of a request decides, 0 if nothing does. rules tell
+	// who its client is.
+	Key(r *http.Request, rules *ForwardedRules) uint64
 }
 
 // balancers makes a balancer by its name in the label rollcall.balance. What
@@ -46,16 +46,14 @@ type roundRobin struct{ count atomic.Uint64 }
 
 func newRoundRobin() Balancer { return &roundRobin{} }
 
-func (rr *roundRobin) Key(*http.Request) uint64 { return 0 }
+func (rr *roundRobin) Key(*http.Request, *ForwardedRules) uint64 { return 0 }
 
-func (rr *roundRobin) Pick(pool []*Backend, x *Exchange) *Backend {
-	if len(pool) == 0 {
-		return nil
-	}
-	return firstUntried(pool, rr.count.Add(1)-1, x)
+func (rr *roundRobin) Pick(s *Service, x *Exchange) *Backend {
+	return firstUntried(s.usable, rr.count.Add(1)-1, x)
 }
 
-// firstUntried returns the first backend from a place on that x has not tried.
+// firstUntried returns the first backend from a place on that x has not tried,
+// nil if there is none.
 func firstUntried(pool []*Backend, from uint64, x *Exchange) *Backend {
 	// One pool, one length: the index can't outrun it, whatever a poll does meanwhile.
 	n := uint64(len(pool))
@@ -68,19 +66,19 @@ func firstUntried(pool []*Backend, from uint64, x *Exchange) *Backend {
 }
 
 // leastRequests takes the backend with the fewest requests in flight for its
-// weight; among equals, one after the other.
+// weight; among equals, one after the other, each as often as its weight says.
 type leastRequests struct{ count atomic.Uint64 }
 
-func (l *leastRequests) Key(*http.Request) uint64 { return 0 }
+func (l *leastRequests) Key(*http.Request, *ForwardedRules) uint64 { return 0 }
 
-func (l *leastRequests) Pick(pool []*Backend, x *Exchange) *Backend {
-	if len(pool) == 0 {
+func (l *leastRequests) Pick(s *Service, x *Exchange) *Backend {
+	from := l.count.Add(1) - 1
+	best := firstUntried(s.usable, from, x)
+	if best == nil {
 		return nil
 	}
-	n, from := uint64(len(pool)), l.count.Add(1)-1
-	var best *Backend
-	for i := range n {
-		if b := pool[(from+i)%n]; !x.Tried(b) && (best == nil || b.load() < best.load()) {
+	for i, n := uint64(0), uint64(len(s.backends)); i < n; i++ {
+		if b := s.backends[(from+i)%n]; b.load() < best.load() && !x.Tried(b) {
 			best = b
 		}
 	}
@@ -94,14 +92,11 @@ func (b *Backend) load() float64 { return float64(b.inFlight.Load()) / float64(m
 // flight: nearly as even as leastRequests, without looking at all.
 type randomTwo struct{}
 
-func (randomTwo) Key(*http.Request) uint64 { return 0 }
+func (randomTwo) Key(*http.Request, *ForwardedRules) uint64 { return 0 }
 
-func (randomTwo) Pick(pool []*Backend, x *Exchange) *Backend {
-	if len(pool) == 0 {
-		return nil
-	}
-	a := firstUntried(pool, rand.Uint64(), x)
-	b := firstUntried(pool, rand.Uint64(), x)
+func (randomTwo) Pick(s *Service, x *Exchange) *Backend {
+	a := firstUntried(s.usable, rand.Uint64(), x)
+	b := firstUntried(s.usable, rand.Uint64(), x)
 	if a == nil || b.load() < a.load() {
 		return b
 	}
@@ -112,9 +107,9 @@ func (randomTwo) Pick(pool []*Backend, x *Exchange) *Backend {
 // backend. It is rendezvous hashing (Thaler and Ravishankar, 1998): each backend
 // draws a lot for the key, the highest wins, so that a backend's coming or going
 // moves only its own share. The load is bounded (Mirrokni, Thorup and Zadimoghaddam,
-// 2016): a backend with more than 1.25 of the average in flight passes on.
+// 2016): a backend with more than 1.25 of its fair share in flight passes on.
 type hash struct {
-	key func(r *http.Request) string
+	key func(r *http.Request, rules *ForwardedRules) uint64
 }
 
 // newHash takes "ip", "header:NAME" or "cookie:NAME".
@@ -123,36 +118,46 @@ func newHash(of string) (Balancer, error) {
 	h := &hash{}
 	switch {
 	case of == "ip":
-		h.key = func(r *http.Request) string { return peerAddr(r.RemoteAddr).String() }
+		h.key = func(r *http.Request, rules *ForwardedRules) uint64 {
+			ip := rules.client(r).As16()
+			return hashOf(ip[:])
+		}
 	case kind == "header" && isToken(name):
 		name = http.CanonicalHeaderKey(name)
-		h.key = func(r *http.Request) string { return first(r.Header[name], "") }
+		h.key = func(r *http.Request, _ *ForwardedRules) uint64 {
+			if name == "Host" { // net/http keeps it apart
+				return hashOf(r.Host)
+			}
+			return keyOfText(first(r.Header[name], ""))
+		}
 	case kind == "cookie" && isToken(name):
-		h.key = func(r *http.Request) string { return cookieValue(r, name) }
+		h.key = func(r *http.Request, _ *ForwardedRules) uint64 { return keyOfText(cookieValue(r, name)) }
 	default:
 		return nil, fmt.Errorf("hash takes hash:ip, hash:header:NAME or hash:cookie:NAME")
 	}
 	return h, nil
 }
 
-// Key hashes what the requests are told apart by. Those without any are spread.
-func (h *hash) Key(r *http.Request) uint64 {
-	key := h.key(r)
-	if key == "" {
+// keyOfText hashes what requests are told apart by. Those without it are spread.
+func keyOfText(text string) uint64 {
+	if text == "" {
 		return rand.Uint64()
 	}
-	return hashString(key)
+	return hashOf(text)
 }
 
-func (h *hash) Pick(pool []*Backend, x *Exchange) *Backend {
-	inFlight := int64(1)
-	for _, b := range pool {
+func (h *hash) Key(r *http.Request, rules *ForwardedRules) uint64 { return h.key(r, rules) }
+
+func (h *hash) Pick(s *Service, x *Exchange) *Backend {
+	inFlight, weight := int64(1), 0
+	for _, b := range s.backends {
 		inFlight += b.inFlight.Load()
+		weight += max(b.Weight, 1)
 	}
-	bound := int64(math.Ceil(boundedLoad * float64(inFlight) / float64(max(len(pool), 1))))
+	share := boundedLoad * float64(inFlight) / float64(max(weight, 1)) // for each unit of weight
 	var best, spare *Backend
 	var bestLot, spareLot float64
-	for _, b := range pool {
+	for _, b := range s.backends {
 		if x.Tried(b) {
 			continue
 		}
@@ -160,7 +165,7 @@ func (h *hash) Pick(pool []*Backend, x *Exchange) *Backend {
 		if spare == nil || lot > spareLot {
 			spare, spareLot = b, lot
 		}
-		if b.inFlight.Load() < bound && (best == nil || lot > bestLot) {
+		if bound := math.Ceil(share * float64(max(b.Weight, 1))); float64(b.inFlight.Load()) < bound && (best == nil || lot > bestLot) {
 			best, bestLot = b, lot
 		}
 	}
@@ -188,9 +193,9 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// hashString is FNV-1a: the same in every process, so that several rollcalls,
-// and one that was restarted, send a key to the same backend.
-func hashString(s string) uint64 {
+// hashOf is FNV-1a: the same in every process, so that several rollcalls, and
+// one that was restarted, send a key to the same backend.
+func hashOf[T string | []byte](s T) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * 1099511628211
@@ -200,18 +205,18 @@ func hashString(s string) uint64 {
 
 // schedule lists the backends as often as their weights say, evenly mixed
 // (smooth weighted round robin, as nginx does it). Without weights it is the
-// backends themselves. It may be rounded: it has at most scheduleShare places
-// for each backend.
+// backends themselves. Where it would be long, weights are rounded, so that
+// it has about scheduleLength places, or scheduleShare for each backend.
 func schedule(backends []*Backend) []*Backend {
-	total, equal := 0, true
+	total, divisor := 0, 0
 	for _, b := range backends {
 		total += max(b.Weight, 1)
-		equal = equal && b.Weight == backends[0].Weight
+		divisor = greatestCommonDivisor(divisor, max(b.Weight, 1))
 	}
-	if equal {
-		return backends
+	if len(backends) == 0 || total == divisor*len(backends) {
+		return backends // their weights are equal
 	}
-	scale := max(1, float64(total)/float64(scheduleShare*len(backends)))
+	scale := max(float64(divisor), float64(total)/float64(max(scheduleLength, scheduleShare*len(backends))))
 	weights, sum := make([]int, len(backends)), 0
 	for i, b := range backends {
 		weights[i] = max(1, int(math.Round(float64(max(b.Weight, 1))/scale)))
@@ -231,7 +236,17 @@ func schedule(backends []*Backend) []*Backend {
 	return places
 }
 
-const scheduleShare = 64
+const (
+	scheduleLength = 2048
+	scheduleShare  = 64
+)
+
+func greatestCommonDivisor(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
 
 // isToken tells whether s can be the name of a header field or a cookie
 // (RFC 9110, section 5.6.2).

@@ -62,9 +62,9 @@ var (
 )
 
 // start makes x ready for a request to a service of snapshot.
-func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, r *http.Request) {
+func (x *Exchange) start(registry *Registry, patience *Patience, snapshot *Snapshot, service *Service, r *http.Request, rules *ForwardedRules) {
 	*x = Exchange{registry: registry, patience: patience, snapshot: snapshot, service: service, idempotent: isIdempotent(r.Method), tried: x.tried[:0], began: time.Now()}
-	x.key = service.balancer.Key(r)
+	x.key = service.balancer.Key(r, rules)
 	if cookie := service.Lead.Sticky; cookie != "" {
 		x.token = cookieValue(r, cookie)
 	}

@@ -45,6 +45,28 @@ func (f *ForwardedRules) set(header http.Header, r *http.Request) {
 	header["X-Forwarded-Host"] = values[2:3:3]
 }
 
+// client is where a request came from first, as far as that can be believed: the
+// connection's peer, or, if that is trusted, the last address before it in
+// X-Forwarded-For that is not.
+func (f *ForwardedRules) client(r *http.Request) netip.Addr {
+	client := peerAddr(r.RemoteAddr)
+	prior := r.Header["X-Forwarded-For"]
+	for i := len(prior) - 1; i >= 0; i-- {
+		for list, more := prior[i], true; more && f.trusts(client); {
+			var last string
+			comma := strings.LastIndexByte(list, ',')
+			last, more = list[comma+1:], comma >= 0
+			list = list[:max(comma, 0)]
+			addr, err := netip.ParseAddr(strings.TrimSpace(last))
+			if err != nil {
+				return client
+			}
+			client = addr.Unmap().WithZone("")
+		}
+	}
+	return client
+}
+
 func (f *ForwardedRules) trusts(peer netip.Addr) bool {
 	return slices.ContainsFunc(f.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
 }

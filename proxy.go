@@ -95,7 +95,8 @@ func (p *Proxy) logRefused(r *http.Request, service string, a *answer, err error
 		attrs = append(attrs, slog.Any("error", err))
 	}
 	if a != answerBadRequest {
-		attrs = append(attrs, slog.String("why", p.explain(r.Host, r.URL.Path)))
+		path, _, _ := strings.Cut(rawTarget(r), "?")
+		attrs = append(attrs, slog.String("why", p.explain(r.Host, path)))
 	}
 	p.log.LogAttrs(ctx, slog.LevelDebug, "request refused", attrs...)
 }
@@ -127,7 +128,7 @@ func newForward(p *Proxy) *forward {
 }
 
 func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapshot, route *Route) {
-	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, r)
+	f.start(f.proxy.registry, &f.proxy.patience, snapshot, route.Service, r, &f.proxy.forwarded)
 	f.writer, f.status, f.strip = w, 0, nil
 	if route.Strip() {
 		f.strip = route

@@ -627,7 +627,7 @@ func TestConcurrentReadersAndWriters(t *testing.T) {
 
 // startExchange begins a GET to a service.
 func startExchange(x *Exchange, r *Registry, patience *Patience, s *Snapshot, service *Service) {
-	x.start(r, patience, s, service, httptest.NewRequest("GET", "/", nil))
+	x.start(r, patience, s, service, httptest.NewRequest("GET", "/", nil), &ForwardedRules{})
 }
 
 // fact is all that the naive model knows of one backend.

@@ -138,7 +138,7 @@ func TestRetryOfUnseenRequests(t *testing.T) {
 		s := newStand(t, 0)
 		s.serves(backendOf("a", "a-1", catchAll()))
 		x := &Exchange{}
-		x.start(s.registry, &s.proxy.patience, s.registry.Snapshot(), s.registry.Snapshot().Services()[0], &http.Request{Method: "POST"})
+		x.start(s.registry, &s.proxy.patience, s.registry.Snapshot(), s.registry.Snapshot().Services()[0], &http.Request{Method: "POST"}, &ForwardedRules{})
 		if _, err := x.Next(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestRetryNotForTheClientsFaults(t *testing.T) {
 		s.serves(backendOf("a", "a-1", catchAll()))
 		service := s.registry.Snapshot().Services()[0]
 		x := &Exchange{}
-		x.start(s.registry, &s.proxy.patience, s.registry.Snapshot(), service, &http.Request{Method: "GET"})
+		x.start(s.registry, &s.proxy.patience, s.registry.Snapshot(), service, &http.Request{Method: "GET"}, &ForwardedRules{})
 		b, err := x.Next(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -135,7 +135,7 @@ func (s *Service) Pick(x *Exchange) *Backend {
 			return b // if it fails, the request goes on to another one
 		}
 	}
-	return s.balancer.Pick(s.usable, x)
+	return s.balancer.Pick(s, x)
 }
 
 // lead ranks how well a state entitles a member to speak for its service: the
