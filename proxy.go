@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/internal/http1"
@@ -146,6 +147,12 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	// A response without a Content-Type stays without: net/http would guess one.
 	w.Header()["Content-Type"] = nil
 	f.carrier.ServeHTTP(w, r)
+	if r.ContentLength != 0 && f.status != http.StatusSwitchingProtocols && !f.body.ended() {
+		// net/http panics when it finds the body's end after the handler's own (Go
+		// issue 68560). The client may wait for the answer before it sends the rest.
+		http.NewResponseController(w).Flush()
+		r.Body.Close()
+	}
 }
 
 // rewrite makes the request that the backend gets: the client's own, byte for
@@ -163,8 +170,9 @@ func (f *forward) rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = path, query, hasQuery
 	out.Trailer = pr.In.Trailer // filled while the body is read; httputil's copy would stay empty
-	if out.Body != nil && out.Body != http.NoBody && (f.idempotent || pr.In.ContentLength > 0 && pr.In.ContentLength <= unseenLimit) {
-		f.body = newReplayBody(out.Body, pr.In.ContentLength)
+	if out.Body != nil && out.Body != http.NoBody {
+		length := pr.In.ContentLength
+		f.body = newReplayBody(out.Body, length, f.idempotent || length > 0 && length <= unseenLimit)
 		out.Body = f.body
 	}
 }
@@ -252,8 +260,9 @@ func answerFor(err error) *answer {
 type replayBody struct {
 	source   io.ReadCloser
 	kept     bytes.Buffer
-	position int  // of the next Read in kept
-	over     bool // more than replayLimit was read
+	position int         // of the next Read in kept
+	over     bool        // not all that was read is kept: it was more than replayLimit, or not to be
+	atEnd    atomic.Bool // source has no more; read by another goroutine than the one that reads source
 }
 
 // replayLimit is the size in bytes up to which a body can be sent again. Larger
@@ -264,9 +273,10 @@ const (
 	unseenLimit = 32 << 10
 )
 
-// newReplayBody takes a body and its length, -1 if that is not known.
-func newReplayBody(source io.ReadCloser, length int64) *replayBody {
-	b := &replayBody{source: source, over: length > replayLimit}
+// newReplayBody takes a body, its length, -1 if that is not known, and whether it
+// may be sent again at all.
+func newReplayBody(source io.ReadCloser, length int64, again bool) *replayBody {
+	b := &replayBody{source: source, over: length > replayLimit || !again}
 	if length > 0 && !b.over {
 		b.kept.Grow(int(length))
 	}
@@ -275,6 +285,9 @@ func newReplayBody(source io.ReadCloser, length int64) *replayBody {
 
 // whole tells whether everything that was read is kept; of no body, nothing is.
 func (b *replayBody) whole() bool { return b != nil && !b.over }
+
+// ended tells whether the client has sent all of the body, and it was read.
+func (b *replayBody) ended() bool { return b != nil && b.atEnd.Load() }
 
 func (b *replayBody) rewind() {
 	if b != nil {
@@ -289,6 +302,9 @@ func (b *replayBody) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := b.source.Read(p)
+	if err == io.EOF {
+		b.atEnd.Store(true)
+	}
 	if !b.over {
 		if b.kept.Len()+n > replayLimit {
 			b.over = true

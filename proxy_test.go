@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -388,5 +389,53 @@ func TestSlowClientsAreBounded(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, in); errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error("the connection is still open")
+	}
+}
+
+// A body that nobody read must not cost its client the connection, nor the answer.
+func TestUnreadBodies(t *testing.T) {
+	log, book := logToBook(t, slog.LevelDebug)
+	s := newStand(t, 0)
+	s.front.Close()
+	s.front = httptest.NewUnstartedServer(s.proxy)
+	s.front.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
+	s.front.Start()
+	t.Cleanup(s.front.Close)
+	s.serves(
+		backendOf("none", "none-1", engineSays(EngineStopped)),
+		backendOf("refused", "refused-1", at(closedPort(t))),
+		s.runs("hasty", "hasty-1", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(401) }),
+		s.runs("web", "web-1", says("web")),
+	)
+	for service, status := range map[string]string{"none": "503", "refused": "50", "hasty": "401", "unknown": "404"} {
+		for _, body := range []string{
+			"Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+			"Content-Length: 100000\r\n\r\n" + strings.Repeat("x", 100000),
+		} {
+			conn, in := s.open("POST / HTTP/1.1\r\nHost: " + service + ".localhost\r\n" + body)
+			response, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", service, err)
+			}
+			io.Copy(io.Discard, response.Body)
+			if !strings.HasPrefix(response.Status, status) {
+				t.Errorf("%s: answered %s", service, response.Status)
+			}
+			if response.Close {
+				continue
+			}
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: web.localhost\r\n\r\n")
+			wantStatus(t, in, "200")
+		}
+	}
+	// Who asks whether to send a body at all has an answer at once, and sends none.
+	_, in := s.open("POST / HTTP/1.1\r\nHost: none.localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	wantStatus(t, in, "503")
+	// So has who sends the rest of a body only then.
+	conn, in := s.open("POST / HTTP/1.1\r\nHost: none.localhost\r\nContent-Length: 5\r\n\r\nhe")
+	wantStatus(t, in, "503")
+	io.WriteString(conn, "llo")
+	if book.count("panic") > 0 {
+		t.Errorf("the server says\n%s", book)
 	}
 }

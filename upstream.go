@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -70,11 +71,28 @@ func (b *Backend) RoundTrip(req *http.Request) (*http.Response, error) {
 type netTransport struct {
 	scheme, addr string
 	transport    *http.Transport
+	upgrades     *http.Transport // for requests to change the protocol, which HTTP/2 has not; nil for h2c
 }
 
 func newNetUpstream(b *Backend, addr string) *upstream {
+	t := &netTransport{scheme: "https", addr: addr}
 	protocols := &http.Protocols{}
-	t := &netTransport{scheme: "https", addr: addr, transport: &http.Transport{
+	if b.Scheme == "h2c" {
+		t.scheme = "http"
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+		t.upgrades = newTransport(b, protocols)
+		protocols = &http.Protocols{}
+		protocols.SetHTTP1(true)
+		protocols.SetHTTP2(true)
+	}
+	t.transport = newTransport(b, protocols)
+	return &upstream{addr, t, t.close}
+}
+
+func newTransport(b *Backend, protocols *http.Protocols) *http.Transport {
+	return &http.Transport{
 		DialContext:           b.conns.dial,
 		DisableCompression:    true, // the answer is passed on as it is
 		ResponseHeaderTimeout: b.Timeout,
@@ -83,16 +101,15 @@ func newNetUpstream(b *Backend, addr string) *upstream {
 		IdleConnTimeout:       30 * time.Second,
 		MaxIdleConnsPerHost:   256,
 		Protocols:             protocols,
-	}}
-	if b.Scheme == "h2c" {
-		t.scheme = "http"
-		protocols.SetUnencryptedHTTP2(true)
-	} else {
-		protocols.SetHTTP1(true)
-		protocols.SetHTTP2(true)
-		t.transport.TLSClientConfig = &tls.Config{ServerName: serverName(&b.Spec), InsecureSkipVerify: b.Insecure}
+		TLSClientConfig:       &tls.Config{ServerName: serverName(&b.Spec), InsecureSkipVerify: b.Insecure},
 	}
-	return &upstream{addr, t, t.transport.CloseIdleConnections}
+}
+
+func (t *netTransport) close() {
+	t.transport.CloseIdleConnections()
+	if t.upgrades != nil {
+		t.upgrades.CloseIdleConnections()
+	}
 }
 
 // serverName is the name that a backend's certificate must be for: the first
@@ -111,16 +128,34 @@ func (t *netTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	target := *req.URL
 	target.Scheme, target.Host = t.scheme, t.addr
 	if strings.HasPrefix(target.Opaque, "//") {
-		// net/url takes this for an authority; the absolute form is unambiguous.
-		target.Opaque = "//" + cmp.Or(req.Host, t.addr) + target.Opaque
+		// net/url takes this for an authority. As a path it stays as it is, unless it
+		// has what net/url would escape; then the absolute form is unambiguous.
+		plain := url.URL{RawPath: target.Opaque}
+		plain.Path, _ = url.PathUnescape(target.Opaque)
+		if plain.EscapedPath() == target.Opaque {
+			target.Opaque, target.Path, target.RawPath = "", plain.Path, plain.RawPath
+		} else {
+			target.Opaque = "//" + cmp.Or(req.Host, t.addr) + target.Opaque
+		}
 	}
 	out.URL = &target
+	transport := t.transport
+	switch {
+	case len(req.Header["Upgrade"]) == 0:
+	case t.upgrades != nil:
+		transport = t.upgrades
+	default:
+		// A server need not heed it, and one of HTTP/2 can't (RFC 9110, section 7.8).
+		out.Header = req.Header.Clone()
+		delete(out.Header, "Upgrade")
+		delete(out.Header, "Connection")
+	}
 	var body *lentBody
 	if req.Body != nil && req.Body != http.NoBody {
 		body = &lentBody{body: req.Body}
 		out.Body = body
 	}
-	res, err := t.transport.RoundTrip(out)
+	res, err := transport.RoundTrip(out)
 	if err == nil {
 		return res, nil
 	}
@@ -128,6 +163,9 @@ func (t *netTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	failure.Wrote = failure.Kind != http1.Dial
 	if body != nil {
 		failure.BodyTaken = body.takeBack()
+		if body.broke.Load() && failure.Kind == http1.Broken {
+			failure.Kind = http1.Body // the client's doing
+		}
 	}
 	return nil, failure
 }
@@ -153,6 +191,7 @@ func kindOf(ctx context.Context, err error) http1.Kind {
 type lentBody struct {
 	body  io.ReadCloser
 	state atomic.Int32
+	broke atomic.Bool // it ended with an error
 }
 
 const (
@@ -165,7 +204,11 @@ func (b *lentBody) Read(p []byte) (int, error) {
 	if !b.state.CompareAndSwap(bodyUntouched, bodyRead) && b.state.Load() == bodyTakenBack {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return b.body.Read(p)
+	n, err := b.body.Read(p)
+	if err != nil && err != io.EOF {
+		b.broke.Store(true)
+	}
+	return n, err
 }
 
 // Close leaves the body open: it is its owner's.
