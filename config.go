@@ -100,6 +100,7 @@ type healthcheckCommand struct {
 type psCommand struct {
 	adminFlags `embed:""`
 	JSON       bool `name:"json" help:"Print JSON."`
+	Watch      bool `help:"Draw the table anew with each change, until Ctrl-C; with --json, a line for each."`
 }
 
 type whyCommand struct {
