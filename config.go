@@ -71,6 +71,7 @@ type serveCommand struct {
 	Hold           duration `env:"ROLLCALL_HOLD" default:"5s" placeholder:"TIME" help:"How long a request for a known service waits for a first usable backend before 503 (default: 5s)."`
 	Drain          duration `env:"ROLLCALL_DRAIN" default:"30s" placeholder:"TIME" help:"At most this long for requests in flight, of a leaving backend and of rollcall itself on SIGTERM (default: 30s)."`
 	TrustedProxies []cidr   `env:"ROLLCALL_TRUSTED_PROXIES" placeholder:"CIDR" help:"CIDRs whose X-Forwarded-* are believed; comma list (default: none)."`
+	AccessLog      string   `env:"ROLLCALL_ACCESS_LOG" default:"off" enum:"off,text,json" help:"A line for each request on standard output: off, text or json (default: off)."`
 	logFlags       `embed:""`
 }
 
@@ -99,6 +100,7 @@ type healthcheckCommand struct {
 type psCommand struct {
 	adminFlags `embed:""`
 	JSON       bool `name:"json" help:"Print JSON."`
+	Watch      bool `help:"Draw the table anew with each change, until Ctrl-C; with --json, a line for each."`
 }
 
 type whyCommand struct {

@@ -31,6 +31,7 @@ type Exchange struct {
 	deadline   time.Time
 	held       bool // counted in patience.waiting
 	stale      int  // attempts on connections that were closed already
+	retries    int  // attempts after the first
 	lastErr    error
 	began      time.Time // the request
 	sent       time.Time // the present attempt
@@ -230,7 +231,7 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 		// connection to the same backend is as good as any.
 		x.tried = x.tried[:len(x.tried)-1]
 		if x.stale++; x.stale <= maxStale && !bodyLost && (x.idempotent || !err.Wrote) {
-			x.service.traffic.retried(err.Kind)
+			x.retry(err.Kind)
 			return true
 		}
 	default:
@@ -251,8 +252,15 @@ func (x *Exchange) Failed(err *http1.Error, bodyLost bool) (again bool) {
 	if !x.service.budget.spend() {
 		return false
 	}
-	x.service.traffic.retried(err.Kind)
+	x.retry(err.Kind)
 	return true
+}
+
+// retry counts that the request goes to another backend, or once more to one that
+// it did not reach.
+func (x *Exchange) retry(failure http1.Kind) {
+	x.retries++
+	x.service.traffic.retried(failure)
 }
 
 // maxStale bounds the attempts that are not counted as failures.

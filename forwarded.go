@@ -71,6 +71,36 @@ func (f *ForwardedRules) trusts(peer netip.Addr) bool {
 	return slices.ContainsFunc(f.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
 }
 
+// client returns the address that a request came from first, as far as that can
+// be believed: the last one that is no trusted proxy's.
+func (f *ForwardedRules) client(r *http.Request) string {
+	peer := peerAddr(r.RemoteAddr)
+	if !f.trusts(peer) {
+		return peerText(r.RemoteAddr, peer)
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	client := peer
+	for i := len(hops) - 1; i >= 0; i-- {
+		addr := hopAddr(strings.TrimSpace(hops[i]))
+		if !addr.IsValid() {
+			break
+		}
+		if client = addr; !f.trusts(addr) {
+			break
+		}
+	}
+	return client.String()
+}
+
+// hopAddr takes an element of X-Forwarded-For, an address with or without port;
+// the zero address if it is none.
+func hopAddr(hop string) netip.Addr {
+	if addr, err := netip.ParseAddr(strings.Trim(hop, "[]")); err == nil {
+		return addr.Unmap().WithZone("")
+	}
+	return peerAddr(hop)
+}
+
 // peerAddr is the address of a peer that net/http names "IP:port".
 func peerAddr(remote string) netip.Addr {
 	addr, err := netip.ParseAddrPort(remote)

@@ -64,13 +64,14 @@ var (
 	descState    = prometheus.NewDesc("rollcall_backend_state", "1 for the state that a backend is in.", []string{"service", "backend", "state"}, nil)
 	descInFlight = prometheus.NewDesc("rollcall_backend_in_flight", "Requests that a backend works on.", []string{"service", "backend"}, nil)
 	descHeld     = prometheus.NewDesc("rollcall_requests_held", "Requests that wait for a usable backend.", nil, nil)
+	descDropped  = prometheus.NewDesc("rollcall_access_log_dropped_total", "Lines of the access log that were lost because standard output did not take them in time.", nil, nil)
 	descVersion  = prometheus.NewDesc("rollcall_registry_version", "Version of the registry's snapshot.", nil, nil)
 	descAge      = prometheus.NewDesc("rollcall_registry_age_seconds", "Time since the last good poll of the engine.", nil, nil)
 )
 
 // Describe is of prometheus.Collector.
 func (m *Metrics) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descDuration, descLeft, descRetries, descState, descInFlight, descHeld, descVersion, descAge} {
+	for _, d := range []*prometheus.Desc{descRequests, descDuration, descLeft, descRetries, descState, descInFlight, descHeld, descDropped, descVersion, descAge} {
 		descs <- d
 	}
 }
@@ -85,6 +86,9 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	gauge(descHeld, float64(m.proxy.patience.Waiting()))
 	if at := m.roll().At; !at.IsZero() {
 		gauge(descAge, time.Since(at).Seconds())
+	}
+	if log := m.proxy.accessLog; log != nil {
+		metrics <- prometheus.MustNewConstMetric(descDropped, prometheus.CounterValue, float64(log.Dropped()))
 	}
 	m.proxy.unrouted.collect("", metrics)
 	for _, s := range snapshot.Services() {

@@ -27,7 +27,8 @@ type Proxy struct {
 	explain   func(host, path string) string // why a request got no answer of a backend, in a sentence; set before the first request
 	forwards  sync.Pool                      // of *forward
 	upgraded  sync.WaitGroup
-	unrouted  Traffic // what reached no service
+	unrouted  Traffic    // what reached no service
+	accessLog *AccessLog // nil: off; set before the first request
 }
 
 // NewProxy returns the proxy for a registry's services. hold is how long a
@@ -47,6 +48,18 @@ const maxHeld = 8192
 // ServeHTTP answers one request. It loads the snapshot once and decides
 // everything on it; only a request that must wait looks at a newer one.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	upgrade := len(r.Header["Upgrade"]) > 0
+	if upgrade {
+		// The server does not wait for a connection that was taken from it.
+		p.upgraded.Add(1)
+		defer p.upgraded.Done() // after all else
+	}
+	var logged *accessWriter
+	if p.accessLog != nil {
+		logged = p.accessLog.begin(w, r)
+		defer logged.end()
+		w = logged
+	}
 	if r.Method == http.MethodConnect || r.URL.Path == "" && r.URL.Opaque != "" {
 		p.refuse(w, r, answerBadRequest)
 		return
@@ -66,13 +79,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, answerNoRoute)
 		return
 	}
-	if len(r.Header["Upgrade"]) > 0 {
-		// The server does not wait for a connection that was taken from it.
-		p.upgraded.Add(1)
-		defer p.upgraded.Done()
+	if upgrade {
 		w = upgradeWriter{w}
 	}
 	f := p.forwards.Get().(*forward)
+	f.logged = logged
 	f.serve(w, r, snapshot, route)
 }
 
@@ -111,9 +122,10 @@ type forward struct {
 	Exchange
 	carrier httputil.ReverseProxy
 	writer  http.ResponseWriter
-	body    *replayBody // of this request alone: a backend may answer while it is still sent
-	strip   *Route      // whose prefix is to be removed from the path; nil if none is
-	status  int         // of the response head; 0: there is none yet
+	body    *replayBody   // of this request alone: a backend may answer while it is still sent
+	strip   *Route        // whose prefix is to be removed from the path; nil if none is
+	status  int           // of the response head; 0: there is none yet
+	logged  *accessWriter // nil: there is no access log
 }
 
 func newForward(p *Proxy) *forward {
@@ -136,8 +148,11 @@ func (f *forward) serve(w http.ResponseWriter, r *http.Request, snapshot *Snapsh
 	}
 	defer func() { // also when the client leaves and httputil panics with http.ErrAbortHandler
 		f.service.traffic.count(f.status, time.Since(f.began))
+		if f.logged != nil {
+			f.logged.note(&f.Exchange)
+		}
 		f.finish()
-		f.body, f.writer, f.strip = nil, nil, nil
+		f.body, f.writer, f.strip, f.logged = nil, nil, nil, nil
 		f.proxy.forwards.Put(f)
 	}()
 	if r.ContentLength != 0 {
@@ -208,6 +223,9 @@ func (f *forward) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			f.Answered(res.StatusCode)
 			f.status = res.StatusCode
+			if f.logged != nil && f.status == http.StatusSwitchingProtocols {
+				f.logged.headCame(f.status) // it does not go through the writer
+			}
 			if cookie := f.service.Lead.Sticky; cookie != "" {
 				stick(res.Header, cookie, f.token, backend)
 			}

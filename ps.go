@@ -7,12 +7,22 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"text/tabwriter"
+	"strings"
 	"time"
 )
 
 // Run prints the backends that the running daemon knows.
 func (c *psCommand) Run(ctx context.Context, std streams) error {
+	if c.Watch {
+		watch := &psWatch{client: c.client(), screen: newScreen(std.Out), json: c.JSON}
+		if c.JSON {
+			watch.screen = &screen{Writer: std.Out}
+		}
+		if err := watch.run(ctx); err != nil {
+			return fmt.Errorf("ps: %w", err)
+		}
+		return nil
+	}
 	var backends []backendView
 	if err := c.client().do(ctx, http.MethodGet, "/v1/backends", &backends); err != nil {
 		return fmt.Errorf("ps: %w", err)
@@ -46,24 +56,6 @@ func printBackends(w io.Writer, backends []backendView, asJSON bool) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(backends)
 	}
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SERVICE\tCONTAINER\tID\tSTATE\tADDRESS\tIN FLIGHT\tREQUESTS\tFAILURES\tSINCE\tREASON")
-	for _, b := range backends {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", b.Service, b.Container, short(b.ContainerID), b.State, b.Address,
-			b.InFlight, b.Requests, b.Failures, age(time.Since(b.Since)), b.Reason)
-	}
-	return table.Flush()
-}
-
-// age is a duration in its largest unit, as tables show it: "42s", "3m", "5h".
-func age(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
+	_, err := fmt.Fprintln(w, strings.Join(backendTable(newScreen(w), backends, time.Now()), "\n"))
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -46,6 +47,11 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	proxy.explain = func(host, path string) string {
 		return (&Explainer{registry.Snapshot(), registrar.Roll()}).ExplainRequest(host, path).Verdict
 	}
+	if c.AccessLog != accessLogOff {
+		// Whoever reads the log may leave; that must not end a proxy.
+		signal.Ignore(syscall.SIGPIPE)
+		proxy.accessLog = newAccessLog(c.AccessLog, std.Out, &proxy.forwarded, log)
+	}
 	var admin *Admin
 	var guard *Guard
 	var back net.Listener
@@ -70,6 +76,9 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 	group, stopping := errgroup.WithContext(ctx)
 	group.Go(func() error { return registrar.Run(work) })
 	group.Go(func() error { return health.Run(work) })
+	if proxy.accessLog != nil {
+		group.Go(func() error { return proxy.accessLog.Run(work) })
+	}
 	if admin != nil {
 		server := &Server{Handler: guard, Listener: back, Drain: time.Second, ErrorLog: proxy.errorLog}
 		group.Go(func() error { return server.Run(work) })
