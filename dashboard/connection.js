@@ -28,7 +28,7 @@ export class Connection {
 			return;
 		}
 		const { since, reason, refused } = this.problem;
-		say(this.alert, refused ? 'rollcall wants you to sign in again: load this page anew' : 'The connection to rollcall is lost');
+		say(this.alert, refused ? 'rollcall wants you to log in again: load this page anew' : 'The connection to rollcall is lost');
 		say(this.more, `${reason}. What you see is of ${format.clock(since)}; trying again for ${format.span((Date.now() - since) / 1000)}.`);
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rollcall/e2e/lab"
-	"rollcall/internal/docker/dockertest"
 )
 
 // beginAlone is begin for tests that measure time, which others would take.
@@ -150,10 +149,9 @@ func askWhy(page *tab, target string) {
 // Nobody is to take old figures for new ones.
 func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 	begin(t)
-	engine := dockertest.New(t)
-	id := engine.Add(dockertest.Name("only"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
-	host := &lab.Engine{Host: engine.Host()}
-	rollcall := ground.Serve(t, host, "--interval", "200ms")
+	s := newScene(t)
+	engine, rollcall := s.engine, s.rollcall
+	id := s.runs("only", time.Millisecond, 0)
 	page := openTab(t, rollcall.Admin, 1440, 900)
 	page.await("the page shows the container", fmt.Sprintf("document.querySelector('%s')", rowOf(id)))
 	page.await("the engine is well", "document.getElementById('engine').dataset.state === 'good' && document.getElementById('engine-banner').hidden")
@@ -184,18 +182,17 @@ func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 	if text := page.text("#connection-banner"); !strings.Contains(text, "connection to rollcall is lost") || !strings.Contains(text, "trying again") {
 		t.Errorf("it says %q", text)
 	}
-	ground.Serve(t, host, "--admin", strings.TrimPrefix(rollcall.Admin, "http://"), "--interval", "200ms")
+	s.serve("--admin", strings.TrimPrefix(rollcall.Admin, "http://"))
 	page.await("the page is connected again", "document.getElementById('connection-banner').hidden && !document.body.classList.contains('stale')")
-	later := engine.Add(dockertest.Name("later"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
+	later := s.runs("later", time.Millisecond, 0)
 	page.await("it goes on as before", fmt.Sprintf("document.querySelector('%s')", rowOf(later)))
 }
 
 // Without any container the page is not empty: it says what to do.
 func TestDashboardWithoutBackends(t *testing.T) {
 	begin(t)
-	engine := dockertest.New(t)
-	rollcall := ground.Serve(t, &lab.Engine{Host: engine.Host()})
-	page := openTab(t, rollcall.Admin, 375, 812)
+	s := newScene(t)
+	page := openTab(t, s.rollcall.Admin, 375, 812)
 	page.await("it says that there is nothing", "!document.getElementById('empty').hidden && document.getElementById('loading').hidden")
 	page.await("it says that there are no containers", "document.getElementById('containers-blank').innerText.includes('lists no container')")
 	checkLayout(page)
@@ -204,9 +201,9 @@ func TestDashboardWithoutBackends(t *testing.T) {
 	if text := page.text("#empty"); !strings.Contains(text, "docker run -d -P hello") {
 		t.Errorf("it says %q", text)
 	}
-	id := engine.Add(dockertest.Name("first"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
+	id := s.runs("first", time.Millisecond, 0)
 	page.await("the first one appears", fmt.Sprintf("document.getElementById('empty').hidden && document.querySelector('%s')", rowOf(id)))
-	later := engine.Add(dockertest.Name("second"), dockertest.Exposed("8080/tcp"), dockertest.Health("unhealthy"))
+	later := s.runs("second", time.Millisecond, 0)
 	page.await("a second one appears", fmt.Sprintf("document.querySelector('%s')", rowOf(later)))
 	if moving := ask[int](page, "document.getAnimations().length"); moving > 0 {
 		t.Errorf("%d things move for somebody who does not want that", moving)

@@ -26,10 +26,16 @@ type scene struct {
 	rollcall *lab.Rollcall
 }
 
-func newScene(t *testing.T) *scene {
+func newScene(t *testing.T, flags ...string) *scene {
 	s := &scene{t: t, engine: dockertest.New(t)}
-	s.rollcall = ground.Serve(t, &lab.Engine{Host: s.engine.Host()}, "--address", "published", "--interval", "500ms")
+	s.rollcall = s.serve(flags...)
 	return s
+}
+
+func (s *scene) serve(flags ...string) *lab.Rollcall {
+	s.t.Helper()
+	// The addresses of its containers may be somebody's on this machine.
+	return ground.Serve(s.t, &lab.Engine{Host: s.engine.Host()}, append([]string{"--address", "published", "--interval", "300ms"}, flags...)...)
 }
 
 // published is where a container's port is published.
