@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ type AccessLog struct {
 	sink   io.Writer
 	json   bool // else text
 	log    *slog.Logger
-	client func(*http.Request) string
+	client func(*http.Request) netip.Addr
 
 	mu      sync.Mutex // guards pending; held for no longer than a copy takes
 	pending []byte     // whole lines, at most accessLogLimit bytes

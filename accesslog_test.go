@@ -235,7 +235,7 @@ func TestAccessLogNamesTheClient(t *testing.T) {
 		if test.forwarded != "" {
 			r.Header.Set("X-Forwarded-For", test.forwarded)
 		}
-		if got := rules.client(r); got != test.want {
+		if got := rules.client(r).String(); got != test.want {
 			t.Errorf("from %s with %q: %s, want %s", test.remote, test.forwarded, got, test.want)
 		}
 	}

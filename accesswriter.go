@@ -41,7 +41,7 @@ func (w *accessWriter) headCame(status int) {
 func (w *accessWriter) end() {
 	e := &w.entry
 	e.total = time.Since(e.began)
-	e.client = w.log.client(e.request)
+	e.client = w.log.client(e.request).String()
 	if e.status == 0 {
 		e.status = statusLeft
 	}

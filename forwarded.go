@@ -57,11 +57,11 @@ func (f *ForwardedRules) client(r *http.Request) netip.Addr {
 			comma := strings.LastIndexByte(list, ',')
 			last, more = list[comma+1:], comma >= 0
 			list = list[:max(comma, 0)]
-			addr, err := netip.ParseAddr(strings.TrimSpace(last))
-			if err != nil {
+			addr := hopAddr(strings.TrimSpace(last))
+			if !addr.IsValid() {
 				return client
 			}
-			client = addr.Unmap().WithZone("")
+			client = addr
 		}
 	}
 	return client
@@ -69,27 +69,6 @@ func (f *ForwardedRules) client(r *http.Request) netip.Addr {
 
 func (f *ForwardedRules) trusts(peer netip.Addr) bool {
 	return slices.ContainsFunc(f.Trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
-}
-
-// client returns the address that a request came from first, as far as that can
-// be believed: the last one that is no trusted proxy's.
-func (f *ForwardedRules) client(r *http.Request) string {
-	peer := peerAddr(r.RemoteAddr)
-	if !f.trusts(peer) {
-		return peerText(r.RemoteAddr, peer)
-	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	client := peer
-	for i := len(hops) - 1; i >= 0; i-- {
-		addr := hopAddr(strings.TrimSpace(hops[i]))
-		if !addr.IsValid() {
-			break
-		}
-		if client = addr; !f.trusts(addr) {
-			break
-		}
-	}
-	return client.String()
 }
 
 // hopAddr takes an element of X-Forwarded-For, an address with or without port;
