@@ -22,19 +22,19 @@ type Registry struct {
 	current    atomic.Pointer[Snapshot] // never nil; stored with mu held
 	history    History                  // of what is logged
 
-	mu         sync.Mutex         // guards the following; never held across I/O
-	pools      map[string]*pool   // by service
-	containers map[string][]*pool // by container: it may serve several services, and is a member of each
-	expiring   map[*record]*pool  // those with a drain or an ejection
-	changed    []*pool            // since the last publish
-	polls      uint64             // calls of Replace
+	mu         sync.Mutex           // guards the following; never held across I/O
+	rosters    map[string]*roster   // by service
+	containers map[string][]*roster // by container: it may serve several services, and is a member of each
+	expiring   map[*record]*roster  // those with a drain or an ejection
+	changed    []*roster            // since the last publish
+	polls      uint64               // calls of Replace
 }
 
 // NewRegistry returns an empty registry, whose snapshot has version 0.
 // drainLimit is how long requests in flight of a draining backend may go on.
 // It logs one line for each change of a backend's state.
 func NewRegistry(log *slog.Logger, drainLimit time.Duration) *Registry {
-	r := &Registry{log: log, drainLimit: drainLimit, pools: map[string]*pool{}, containers: map[string][]*pool{}, expiring: map[*record]*pool{}}
+	r := &Registry{log: log, drainLimit: drainLimit, rosters: map[string]*roster{}, containers: map[string][]*roster{}, expiring: map[*record]*roster{}}
 	r.current.Store(&Snapshot{Time: time.Now(), superseded: make(chan struct{})})
 	return r
 }
@@ -58,8 +58,8 @@ func (r *Registry) Lookup(containerID string) []Member {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []Member
-	for _, p := range r.containers[containerID] {
-		for _, m := range p.service.Members {
+	for _, ros := range r.containers[containerID] {
+		for _, m := range ros.service.Members {
 			if m.ContainerID == containerID {
 				found = append(found, m)
 			}
@@ -76,24 +76,24 @@ func (r *Registry) Replace(source string, roll []Entry) {
 		r.polls++
 		for i := range roll {
 			entry := &roll[i]
-			p := r.pool(entry.Service)
-			rec := p.records[entry.ContainerID]
+			ros := r.roster(entry.Service)
+			rec := ros.records[entry.ContainerID]
 			switch {
 			case rec == nil:
 				rec = newRecord(source, *entry)
-				r.put(p, rec)
+				r.put(ros, rec)
 			case rec.entry != *entry:
 				rec = rec.follow(source, *entry)
-				r.put(p, rec)
+				r.put(ros, rec)
 			case rec.unconfirmed:
-				r.touch(p)
+				r.touch(ros)
 			}
 			rec.unconfirmed, rec.poll = false, r.polls
 		}
-		for _, p := range r.pools {
-			for _, rec := range p.records {
+		for _, ros := range r.rosters {
+			for _, rec := range ros.records {
 				if rec.source == source && rec.poll != r.polls {
-					r.drop(p, rec, "removed", now)
+					r.drop(ros, rec, "removed", now)
 				}
 			}
 		}
@@ -104,8 +104,8 @@ func (r *Registry) Replace(source string, roll []Entry) {
 // It reports whether there were any.
 func (r *Registry) Remove(containerID string) (removed bool) {
 	r.update(func(now time.Time) {
-		for _, p := range slices.Clone(r.containers[containerID]) {
-			r.drop(p, p.records[containerID], "removed", now)
+		for _, ros := range slices.Clone(r.containers[containerID]) {
+			r.drop(ros, ros.records[containerID], "removed", now)
 			removed = true
 		}
 	})
@@ -309,7 +309,7 @@ func (r *Registry) NextExpiry() (next time.Time) {
 // a trial request.
 func (r *Registry) Expire() {
 	r.update(func(now time.Time) {
-		for rec, p := range r.expiring {
+		for rec, ros := range r.expiring {
 			if rec.drainCut(r.drainLimit, now) {
 				rec.backend.cut()
 			}
@@ -317,18 +317,18 @@ func (r *Registry) Expire() {
 				// It was told to stop and goes on; whether it still accepts
 				// connections is not known.
 				rec.drain, rec.reach, rec.reachCause, rec.reachReason = drain{}, unreached, CauseUntried, "it was told to stop and still runs"
-				r.touch(p)
+				r.touch(ros)
 			}
 			if t := rec.ejected.until; !t.IsZero() && !now.Before(t) {
 				rec.ejected.until, rec.ejected.trial = time.Time{}, true
-				r.touch(p)
+				r.touch(ros)
 			}
 		}
 	})
 }
 
 // update runs change with mu held, and publishes a new snapshot if it touched a
-// pool.
+// roster.
 func (r *Registry) update(change func(now time.Time)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -343,10 +343,10 @@ func (r *Registry) update(change func(now time.Time)) {
 // one changed. It reports whether the container has any.
 func (r *Registry) each(containerID string, change func(rec *record, now time.Time) (changed bool)) (known bool) {
 	r.update(func(now time.Time) {
-		for _, p := range r.containers[containerID] {
+		for _, ros := range r.containers[containerID] {
 			known = true
-			if change(p.records[containerID], now) {
-				r.touch(p)
+			if change(ros.records[containerID], now) {
+				r.touch(ros)
 			}
 		}
 	})
@@ -358,12 +358,12 @@ func (r *Registry) each(containerID string, change func(rec *record, now time.Ti
 // observed of it says nothing about its successor.
 func (r *Registry) of(b *Backend, change func(rec *record, now time.Time) (changed bool)) {
 	r.update(func(now time.Time) {
-		p := r.pools[b.Service]
-		if p == nil {
+		ros := r.rosters[b.Service]
+		if ros == nil {
 			return
 		}
-		if rec := p.records[b.ContainerID]; rec != nil && rec.backend == b && change(rec, now) {
-			r.touch(p)
+		if rec := ros.records[b.ContainerID]; rec != nil && rec.backend == b && change(rec, now) {
+			r.touch(ros)
 		}
 	})
 }

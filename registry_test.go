@@ -1014,20 +1014,3 @@ func TestPickDoesNotAllocate(t *testing.T) {
 		t.Errorf("a pick makes %v allocations", n)
 	}
 }
-
-func BenchmarkReplaceUnchanged(b *testing.B) {
-	r := NewRegistry(quiet(), time.Minute)
-	var roll []Entry
-	for i := range 1000 {
-		roll = append(roll, backendOf(fmt.Sprint("service-", i/10), fmt.Sprint("web-", i)))
-	}
-	r.Replace(engineA, roll)
-	version := r.Snapshot().Version
-	b.ReportAllocs()
-	for b.Loop() {
-		r.Replace(engineA, roll)
-	}
-	if publishes := r.Snapshot().Version - version; publishes != 0 {
-		b.Errorf("%d publishes", publishes)
-	}
-}

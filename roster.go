@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// pool is what the registry keeps of one service. Guarded by Registry.mu.
-type pool struct {
+// roster is what the registry keeps of one service. Guarded by Registry.mu.
+type roster struct {
 	name     string
 	records  map[string]*record // by container
 	touched  bool               // it is in Registry.changed
@@ -15,53 +15,53 @@ type pool struct {
 	service  *Service           // as it was published last; nil before
 }
 
-// pool returns the pool of a service, made if need be. It must be called with mu
+// roster returns that of a service, made if need be. It must be called with mu
 // held.
-func (r *Registry) pool(service string) *pool {
-	p := r.pools[service]
-	if p == nil {
-		p = &pool{name: service, records: map[string]*record{}}
-		r.pools[service] = p
+func (r *Registry) roster(service string) *roster {
+	ros := r.rosters[service]
+	if ros == nil {
+		ros = &roster{name: service, records: map[string]*record{}}
+		r.rosters[service] = ros
 	}
-	return p
+	return ros
 }
 
-// touch notes that something about a pool changed, and makes the registry publish
+// touch notes that something about a roster changed, and makes the registry publish
 // it. It must be called with mu held.
-func (r *Registry) touch(p *pool) {
-	if !p.touched {
-		p.touched = true
-		r.changed = append(r.changed, p)
+func (r *Registry) touch(ros *roster) {
+	if !ros.touched {
+		ros.touched = true
+		r.changed = append(r.changed, ros)
 	}
 }
 
-// put makes rec the pool's record of its container. It must be called with mu
+// put makes rec the roster's record of its container. It must be called with mu
 // held.
-func (r *Registry) put(p *pool, rec *record) {
+func (r *Registry) put(ros *roster, rec *record) {
 	id := rec.entry.ContainerID
-	if old := p.records[id]; old == nil {
-		r.containers[id] = append(r.containers[id], p)
+	if old := ros.records[id]; old == nil {
+		r.containers[id] = append(r.containers[id], ros)
 	} else if old != rec {
 		delete(r.expiring, old)
 	}
-	p.records[id] = rec
-	r.touch(p)
+	ros.records[id] = rec
+	r.touch(ros)
 }
 
-// drop takes a record out of its pool. It must be called with mu held.
-func (r *Registry) drop(p *pool, rec *record, reason string, now time.Time) {
+// drop takes a record out of its roster. It must be called with mu held.
+func (r *Registry) drop(ros *roster, rec *record, reason string, now time.Time) {
 	id := rec.entry.ContainerID
-	delete(p.records, id)
+	delete(ros.records, id)
 	delete(r.expiring, rec)
-	if rest := slices.DeleteFunc(r.containers[id], func(other *pool) bool { return other == p }); len(rest) > 0 {
+	if rest := slices.DeleteFunc(r.containers[id], func(other *roster) bool { return other == ros }); len(rest) > 0 {
 		r.containers[id] = rest
 	} else {
 		delete(r.containers, id)
 	}
-	r.touch(p)
+	r.touch(ros)
 	rec.backend.disconnect()
-	r.log.Info("backend gone", "service", p.name, "container", rec.entry.Name, "id", short(id), "was", rec.state.String(), "reason", reason)
-	r.history.add(Event{Time: now, Kind: eventGone, Service: p.name, Container: rec.entry.Name, ContainerID: id,
+	r.log.Info("backend gone", "service", ros.name, "container", rec.entry.Name, "id", short(id), "was", rec.state.String(), "reason", reason)
+	r.history.add(Event{Time: now, Kind: eventGone, Service: ros.name, Container: rec.entry.Name, ContainerID: id,
 		Was: rec.state.String(), Reason: reason})
 }
 
@@ -71,16 +71,16 @@ func (r *Registry) drop(p *pool, rec *record, reason string, now time.Time) {
 func (r *Registry) publish(now time.Time) {
 	old := r.current.Load()
 	next := &Snapshot{Version: old.Version + 1, Time: now, superseded: make(chan struct{})}
-	slices.SortFunc(r.changed, func(a, b *pool) int { return cmp.Compare(a.name, b.name) })
+	slices.SortFunc(r.changed, func(a, b *roster) int { return cmp.Compare(a.name, b.name) })
 	var renewed []*Service
 	sameClaims := true
-	for _, p := range r.changed {
-		was := p.service
-		r.compile(p, now)
-		if p.service != nil {
-			renewed = append(renewed, p.service)
+	for _, ros := range r.changed {
+		was := ros.service
+		r.compile(ros, now)
+		if ros.service != nil {
+			renewed = append(renewed, ros.service)
 		}
-		sameClaims = sameClaims && was != nil && p.service != nil && was.claimsAs(p.service)
+		sameClaims = sameClaims && was != nil && ros.service != nil && was.claimsAs(ros.service)
 	}
 	next.services = replaceServices(old.services, r.changed)
 	for _, s := range next.services {
@@ -92,8 +92,8 @@ func (r *Registry) publish(now time.Time) {
 	if next.routes == nil {
 		next.routes, next.Conflicts = newRouteTable(next.services)
 	}
-	for _, p := range r.changed {
-		p.touched = false
+	for _, ros := range r.changed {
+		ros.touched = false
 	}
 	clear(r.changed)
 	r.changed = r.changed[:0]
@@ -102,29 +102,29 @@ func (r *Registry) publish(now time.Time) {
 	r.warn(old, next)
 }
 
-// compile settles the states of a pool's records, and makes the service that is
-// published: nil if there are no records left, and then the pool is gone. It must
+// compile settles the states of a roster's records, and makes the service that is
+// published: nil if there are no records left, and then the roster is gone. It must
 // be called with mu held.
-func (r *Registry) compile(p *pool, now time.Time) {
-	if len(p.records) == 0 {
-		p.service = nil
-		delete(r.pools, p.name)
+func (r *Registry) compile(ros *roster, now time.Time) {
+	if len(ros.records) == 0 {
+		ros.service = nil
+		delete(r.rosters, ros.name)
 		return
 	}
-	members := make([]Member, 0, len(p.records))
-	for _, rec := range p.records {
+	members := make([]Member, 0, len(ros.records))
+	for _, rec := range ros.records {
 		r.settle(rec, now)
 		if rec.drain.reason != "" || rec.ejected.reason != "" {
-			r.expiring[rec] = p
+			r.expiring[rec] = ros
 		} else {
 			delete(r.expiring, rec)
 		}
 		members = append(members, rec.member())
 	}
 	slices.SortFunc(members, byService)
-	p.service = newService(members)
-	p.service.stand(&p.standing)
-	p.service.unlike = p.service.differences()
+	ros.service = newService(members)
+	ros.service.stand(&ros.standing)
+	ros.service.unlike = ros.service.differences()
 }
 
 // settle derives the state of rec and logs a change of it.
@@ -148,14 +148,14 @@ func (r *Registry) settle(rec *record, now time.Time) {
 }
 
 // replaceServices returns the services, sorted by name, with those of the changed
-// pools, also sorted by name, in their places.
-func replaceServices(services []*Service, changed []*pool) []*Service {
+// rosters, also sorted by name, in their places.
+func replaceServices(services []*Service, changed []*roster) []*Service {
 	merged := make([]*Service, 0, len(services)+len(changed))
-	for _, p := range changed {
-		i, found := slices.BinarySearchFunc(services, p.name, func(s *Service, name string) int { return cmp.Compare(s.Name, name) })
+	for _, ros := range changed {
+		i, found := slices.BinarySearchFunc(services, ros.name, func(s *Service, name string) int { return cmp.Compare(s.Name, name) })
 		merged = append(merged, services[:i]...)
-		if p.service != nil {
-			merged = append(merged, p.service)
+		if ros.service != nil {
+			merged = append(merged, ros.service)
 		}
 		if services = services[i:]; found {
 			services = services[1:]
