@@ -102,8 +102,8 @@ func (a *Admin) service(w http.ResponseWriter, r *http.Request) {
 
 func (a *Admin) backends(w http.ResponseWriter, r *http.Request) {
 	snapshot := a.registry.Snapshot()
-	views := make([]backendView, len(snapshot.Members))
-	for i, m := range snapshot.Members {
+	views := make([]backendView, snapshot.Len())
+	for i, m := range snapshot.Members() {
 		views[i] = newBackendView(m, a.registrar.Roll().Engine)
 	}
 	writeTaggedJSON(w, r, snapshot.Version, views)
@@ -127,7 +127,7 @@ func (a *Admin) change(w http.ResponseWriter, r *http.Request, change func(conta
 	change(id)
 	views := []backendView{}
 	snapshot := a.registry.Snapshot()
-	for _, m := range snapshot.Members {
+	for _, m := range snapshot.Members() {
 		if m.ContainerID == id {
 			views = append(views, newBackendView(m, a.registrar.Roll().Engine))
 		}

@@ -45,8 +45,8 @@ func newBackendTrafficView(b *Backend) backendTrafficView {
 
 func (a *Admin) traffic(w http.ResponseWriter, _ *http.Request) {
 	snapshot := a.registry.Snapshot()
-	view := trafficView{Time: time.Now().UTC(), Bounds: latencySeconds, Backends: make([]backendTrafficView, len(snapshot.Members))}
-	for i, m := range snapshot.Members {
+	view := trafficView{Time: time.Now().UTC(), Bounds: latencySeconds, Backends: make([]backendTrafficView, snapshot.Len())}
+	for i, m := range snapshot.Members() {
 		view.Backends[i] = newBackendTrafficView(m.Backend)
 	}
 	writeJSON(w, http.StatusOK, snapshot.Version, view)

@@ -42,7 +42,7 @@ func (h *Health) Run(ctx context.Context) error {
 	defer h.follow(ctx, nil)
 	for {
 		snapshot := h.registry.Snapshot()
-		h.follow(ctx, snapshot.Members)
+		h.follow(ctx, snapshot.Services())
 		wait, stop := until(h.registry.NextExpiry())
 		select {
 		case <-ctx.Done():
@@ -66,15 +66,18 @@ func until(t time.Time) (ready <-chan time.Time, stop func()) {
 	return timer.C, func() { timer.Stop() }
 }
 
-// follow makes the running probes and checks those that members need.
-func (h *Health) follow(ctx context.Context, members []Member) {
+// follow makes the running probes and checks those that the services' members
+// need.
+func (h *Health) follow(ctx context.Context, services []*Service) {
 	probes, checks := map[*Backend]bool{}, map[*Backend]bool{}
-	for _, m := range members {
-		switch {
-		case m.probed:
-			probes[m.Backend] = true
-		case m.Check.Path != "" && m.State > Paused:
-			checks[m.Backend] = true
+	for _, s := range services {
+		for i := range s.Members {
+			switch m := &s.Members[i]; {
+			case m.probed:
+				probes[m.Backend] = true
+			case m.Check.Path != "" && m.State > Paused:
+				checks[m.Backend] = true
+			}
 		}
 	}
 	h.reconcile(ctx, h.probes, probes, h.probe)

@@ -60,7 +60,7 @@ func asIfConnected(roll []Entry) *Snapshot {
 		members = append(members, Member{Backend: NewBackend(e.Spec), Name: e.Name, State: state})
 	}
 	slices.SortFunc(members, byService)
-	s := &Snapshot{Members: members, services: groupServices(members)}
+	s := &Snapshot{services: groupServices(members)}
 	s.routes, s.Conflicts = newRouteTable(s.services)
 	return s
 }

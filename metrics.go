@@ -94,7 +94,7 @@ func (m *Metrics) Collect(metrics chan<- prometheus.Metric) {
 	for _, s := range snapshot.Services() {
 		s.traffic.collect(s.Name, metrics)
 	}
-	for _, member := range snapshot.Members {
+	for _, member := range snapshot.Members() {
 		id := short(member.ContainerID)
 		gauge(descInFlight, float64(member.InFlight()), member.Service, id)
 		for state, name := range stateNames {

@@ -43,7 +43,7 @@ func (q *quickEngine) Inspect(_ context.Context, id string) (docker.Config, erro
 func (q *quickEngine) Forget(func(id string) bool) {}
 
 func BenchmarkPoll(b *testing.B) {
-	for _, n := range []int{10, 1000, 10000} {
+	for _, n := range sizes {
 		b.Run(fmt.Sprintf("%d containers unchanged", n), func(b *testing.B) {
 			e := busyEngine(n)
 			r := newRollcallInMemory(b, quiet(), e)
@@ -51,6 +51,7 @@ func BenchmarkPoll(b *testing.B) {
 			r.registrar.poll(b.Context())
 			version := r.Snapshot().Version
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				r.registrar.poll(b.Context())
 			}
@@ -65,6 +66,7 @@ func BenchmarkPoll(b *testing.B) {
 			r.registrar.poll(b.Context())
 			version, polls := r.Snapshot().Version, uint64(0)
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				e.containers[n/2].Health = []string{"healthy", "unhealthy"}[polls%2]
 				r.registrar.poll(b.Context())
@@ -79,12 +81,13 @@ func BenchmarkPoll(b *testing.B) {
 
 // BenchmarkReplace is the registry's part of a poll alone.
 func BenchmarkReplace(b *testing.B) {
-	for _, n := range []int{10, 1000, 10000} {
+	for _, n := range sizes {
 		b.Run(fmt.Sprintf("%d containers unchanged", n), func(b *testing.B) {
 			roll := rollOf(busyEngine(n))
 			r := NewRegistry(quiet(), time.Minute)
 			r.Replace(engineA, roll)
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				r.Replace(engineA, roll)
 			}
@@ -102,8 +105,8 @@ func TestUnchangedPollOfAThousand(t *testing.T) {
 	r.registrar.poll(t.Context())
 	connectAll(r.Registry)
 	before := r.Snapshot()
-	if len(before.Members) != 1000 || len(before.Services()) != 200 {
-		t.Fatalf("%d members of %d services", len(before.Members), len(before.Services()))
+	if before.Len() != 1000 || len(before.Services()) != 200 {
+		t.Fatalf("%d members of %d services", before.Len(), len(before.Services()))
 	}
 	for range 3 {
 		if err := r.registrar.poll(t.Context()); err != nil {

@@ -65,7 +65,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	snapshot := p.registry.Snapshot()
-	if len(snapshot.Members) == 0 {
+	if len(snapshot.Services()) == 0 {
 		p.refuse(w, r, answerEmpty)
 		return
 	}

@@ -134,6 +134,15 @@ func (rec *record) derive() (State, Cause, string) {
 	return Healthy, NoCause, "a connection to " + rec.backend.Address() + " succeeded"
 }
 
+// member is the record as a snapshot shows it.
+func (rec *record) member() Member {
+	return Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Cause: rec.cause, Reason: rec.reason, Since: rec.since,
+		stopping: rec.drain.reason != "" && !rec.drain.byHand,
+		probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
+		gone:     rec.unconfirmed,
+		trial:    rec.ejected.trial}
+}
+
 // runs tells whether there is a process that could be connected to.
 func (rec *record) runs() bool {
 	return rec.entry.Candidates != "" && rec.entry.Engine != EngineStopped && rec.entry.Engine != EnginePaused

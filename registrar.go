@@ -328,10 +328,7 @@ func endsContainer(signal string, config docker.Config) bool {
 // confirmStopping asks for containers that were told to stop, and still run,
 // whether this is another life already: the events that said so may be lost.
 func (r *Registrar) confirmStopping(ctx context.Context) {
-	for _, m := range r.registry.List() {
-		if !m.stopping {
-			continue
-		}
+	for _, m := range r.registry.Ending() {
 		if started, err := r.engine.StartedAt(ctx, m.ContainerID); err == nil && r.registry.Restarted(m.ContainerID, started) {
 			r.Wake() // the list may be older than that
 		}

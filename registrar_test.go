@@ -524,8 +524,8 @@ func TestEngineTrouble(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := r.registry.Snapshot()
-			if len(before.Members) != 1 {
-				t.Fatalf("the registry has %d backends, not 1", len(before.Members))
+			if before.Len() != 1 {
+				t.Fatalf("the registry has %d backends, not 1", before.Len())
 			}
 			trouble.begin(engine)
 			for range 2 {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,20 +22,19 @@ type Registry struct {
 	current    atomic.Pointer[Snapshot] // never nil; stored with mu held
 	history    History                  // of what is logged
 
-	mu        sync.Mutex // guards the following; never held across I/O
-	records   map[recordKey]*record
-	polls     uint64               // calls of Replace
-	standings map[string]*standing // by service; they survive polls
+	mu         sync.Mutex           // guards the following; never held across I/O
+	rosters    map[string]*roster   // by service
+	containers map[string][]*roster // by container: it may serve several services, and is a member of each
+	expiring   map[*record]*roster  // those with a drain or an ejection
+	changed    []*roster            // since the last publish
+	polls      uint64               // calls of Replace
 }
-
-// A container may serve several services, and is a member of each.
-type recordKey struct{ containerID, service string }
 
 // NewRegistry returns an empty registry, whose snapshot has version 0.
 // drainLimit is how long requests in flight of a draining backend may go on.
 // It logs one line for each change of a backend's state.
 func NewRegistry(log *slog.Logger, drainLimit time.Duration) *Registry {
-	r := &Registry{log: log, drainLimit: drainLimit, records: map[recordKey]*record{}, standings: map[string]*standing{}}
+	r := &Registry{log: log, drainLimit: drainLimit, rosters: map[string]*roster{}, containers: map[string][]*roster{}, expiring: map[*record]*roster{}}
 	r.current.Store(&Snapshot{Time: time.Now(), superseded: make(chan struct{})})
 	return r
 }
@@ -48,20 +45,24 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 
 // List returns the backends of the present snapshot, sorted by service, age and
 // container. The slice is the snapshot's: it must not be changed.
-func (r *Registry) List() []Member { return r.Snapshot().Members }
+func (r *Registry) List() []Member { return r.Snapshot().Members() }
 
 // History returns the last changes of states.
 func (r *Registry) History() *History { return &r.history }
 
 // Len returns the number of backends of the present snapshot.
-func (r *Registry) Len() int { return len(r.Snapshot().Members) }
+func (r *Registry) Len() int { return r.Snapshot().Len() }
 
 // Lookup returns the backends of a container, by its whole ID.
 func (r *Registry) Lookup(containerID string) []Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var found []Member
-	for _, m := range r.List() {
-		if m.ContainerID == containerID {
-			found = append(found, m)
+	for _, ros := range r.containers[containerID] {
+		for _, m := range ros.service.Members {
+			if m.ContainerID == containerID {
+				found = append(found, m)
+			}
 		}
 	}
 	return found
@@ -71,46 +72,42 @@ func (r *Registry) Lookup(containerID string) []Member {
 // Backend, with counters, connections and state; a changed one is a new Backend;
 // what the roll lacks is gone. An equal roll publishes nothing.
 func (r *Registry) Replace(source string, roll []Entry) {
-	r.update(func(now time.Time) (changed bool) {
+	r.update(func(now time.Time) {
 		r.polls++
-		for _, entry := range roll {
-			key := recordKey{entry.ContainerID, entry.Service}
-			old := r.records[key]
-			if old != nil && old.unconfirmed {
-				old.unconfirmed = false
-				changed = true
-			}
+		for i := range roll {
+			entry := &roll[i]
+			ros := r.roster(entry.Service)
+			rec := ros.records[entry.ContainerID]
 			switch {
-			case old == nil:
-				r.records[key] = newRecord(source, entry)
-				changed = true
-			case old.entry != entry:
-				r.records[key] = old.follow(source, entry)
-				changed = true
+			case rec == nil:
+				rec = newRecord(source, *entry)
+				r.put(ros, rec)
+			case rec.entry != *entry:
+				rec = rec.follow(source, *entry)
+				r.put(ros, rec)
+			case rec.unconfirmed:
+				r.touch(ros)
 			}
-			r.records[key].poll = r.polls
+			rec.unconfirmed, rec.poll = false, r.polls
 		}
-		for key, rec := range r.records {
-			if rec.source == source && rec.poll != r.polls {
-				r.drop(key, rec, "removed", now)
-				changed = true
+		for _, ros := range r.rosters {
+			for _, rec := range ros.records {
+				if rec.source == source && rec.poll != r.polls {
+					r.drop(ros, rec, "removed", now)
+				}
 			}
 		}
-		return changed
 	})
 }
 
 // Remove takes all backends of a container out, before the next poll does.
 // It reports whether there were any.
 func (r *Registry) Remove(containerID string) (removed bool) {
-	r.update(func(now time.Time) bool {
-		for key, rec := range r.records {
-			if key.containerID == containerID {
-				r.drop(key, rec, "removed", now)
-				removed = true
-			}
+	r.update(func(now time.Time) {
+		for _, ros := range slices.Clone(r.containers[containerID]) {
+			r.drop(ros, ros.records[containerID], "removed", now)
+			removed = true
 		}
-		return removed
 	})
 	return removed
 }
@@ -187,6 +184,18 @@ func (r *Registry) Drain(containerID, reason string) bool {
 // until the given time (by rollcall's clock).
 func (r *Registry) Stopping(containerID, reason string, at, until time.Time) {
 	r.each(containerID, func(rec *record, now time.Time) bool { return rec.end(reason, at, now, until) })
+}
+
+// Ending returns the backends of containers that were told to end.
+func (r *Registry) Ending() (ending []Member) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for rec := range r.expiring {
+		if m := rec.member(); m.stopping {
+			ending = append(ending, m)
+		}
+	}
+	return ending
 }
 
 // Died notes that a container's process ended at this time (by the engine's
@@ -285,7 +294,7 @@ func (r *Registry) Checked(b *Backend, problem string) {
 func (r *Registry) NextExpiry() (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, rec := range r.records {
+	for rec := range r.expiring {
 		for _, t := range [...]time.Time{rec.drain.until, rec.drain.cutAt(r.drainLimit), rec.ejected.until} {
 			if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 				next = t
@@ -299,8 +308,8 @@ func (r *Registry) NextExpiry() (next time.Time) {
 // told to stop and still runs takes requests again, an ejected backend may get
 // a trial request.
 func (r *Registry) Expire() {
-	r.update(func(now time.Time) (changed bool) {
-		for _, rec := range r.records {
+	r.update(func(now time.Time) {
+		for rec, ros := range r.expiring {
 			if rec.drainCut(r.drainLimit, now) {
 				rec.backend.cut()
 			}
@@ -308,34 +317,24 @@ func (r *Registry) Expire() {
 				// It was told to stop and goes on; whether it still accepts
 				// connections is not known.
 				rec.drain, rec.reach, rec.reachCause, rec.reachReason = drain{}, unreached, CauseUntried, "it was told to stop and still runs"
-				changed = true
+				r.touch(ros)
 			}
 			if t := rec.ejected.until; !t.IsZero() && !now.Before(t) {
 				rec.ejected.until, rec.ejected.trial = time.Time{}, true
-				changed = true
+				r.touch(ros)
 			}
 		}
-		return changed
 	})
 }
 
-// drop must be called with mu held.
-func (r *Registry) drop(key recordKey, rec *record, reason string, now time.Time) {
-	delete(r.records, key)
-	rec.backend.disconnect()
-	r.log.Info("backend gone", "service", key.service, "container", rec.entry.Name, "id", short(key.containerID),
-		"was", rec.state.String(), "reason", reason)
-	r.history.add(Event{Time: now, Kind: eventGone, Service: key.service, Container: rec.entry.Name, ContainerID: key.containerID,
-		Was: rec.state.String(), Reason: reason})
-}
-
-// update runs change with mu held and publishes a new snapshot if it reports
-// true.
-func (r *Registry) update(change func(now time.Time) (changed bool)) {
+// update runs change with mu held, and publishes a new snapshot if it touched a
+// roster.
+func (r *Registry) update(change func(now time.Time)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
-	if change(now) {
+	change(now)
+	if len(r.changed) > 0 {
 		r.publish(now)
 	}
 }
@@ -343,14 +342,13 @@ func (r *Registry) update(change func(now time.Time) (changed bool)) {
 // each runs change on the members of a container with mu held, and publishes if
 // one changed. It reports whether the container has any.
 func (r *Registry) each(containerID string, change func(rec *record, now time.Time) (changed bool)) (known bool) {
-	r.update(func(now time.Time) (changed bool) {
-		for key, rec := range r.records {
-			if key.containerID == containerID {
-				known = true
-				changed = change(rec, now) || changed
+	r.update(func(now time.Time) {
+		for _, ros := range r.containers[containerID] {
+			known = true
+			if change(ros.records[containerID], now) {
+				r.touch(ros)
 			}
 		}
-		return changed
 	})
 	return known
 }
@@ -359,69 +357,13 @@ func (r *Registry) each(containerID string, change func(rec *record, now time.Ti
 // reports true. A backend that a later poll replaced is no one's: what was
 // observed of it says nothing about its successor.
 func (r *Registry) of(b *Backend, change func(rec *record, now time.Time) (changed bool)) {
-	r.update(func(now time.Time) bool {
-		rec := r.records[recordKey{b.ContainerID, b.Service}]
-		return rec != nil && rec.backend == b && change(rec, now)
+	r.update(func(now time.Time) {
+		ros := r.rosters[b.Service]
+		if ros == nil {
+			return
+		}
+		if rec := ros.records[b.ContainerID]; rec != nil && rec.backend == b && change(rec, now) {
+			r.touch(ros)
+		}
 	})
-}
-
-// publish settles every member's state and stores the next snapshot. It must be
-// called with mu held.
-func (r *Registry) publish(now time.Time) {
-	list := make([]Member, 0, len(r.records))
-	for _, rec := range r.records {
-		r.settle(rec, now)
-		list = append(list, Member{Backend: rec.backend, Name: rec.entry.Name, State: rec.state, Cause: rec.cause, Reason: rec.reason, Since: rec.since,
-			stopping: rec.drain.reason != "" && !rec.drain.byHand,
-			probed:   rec.runs() && rec.reach != reached && !rec.unconfirmed,
-			gone:     rec.unconfirmed,
-			trial:    rec.ejected.trial})
-	}
-	slices.SortFunc(list, byService)
-	old := r.current.Load()
-	next := &Snapshot{Version: old.Version + 1, Time: now, Members: list, superseded: make(chan struct{})}
-	next.services = r.compile(list)
-	next.routes, next.Conflicts = newRouteTable(next.services)
-	for _, s := range next.services {
-		next.Differences = append(next.Differences, s.differences()...)
-	}
-	r.current.Store(next)
-	close(old.superseded) // after the store: who wakes up must find the new one
-	r.warn(old, next)
-}
-
-// settle derives the state of rec and logs a change of it.
-func (r *Registry) settle(rec *record, now time.Time) {
-	state, cause, reason := rec.derive()
-	if state == rec.state && reason == rec.reason && !rec.since.IsZero() {
-		return
-	}
-	if state != rec.state || rec.since.IsZero() {
-		was := ""
-		if !rec.since.IsZero() {
-			was = rec.state.String()
-		}
-		r.log.Info("backend "+state.String(), "service", rec.entry.Service, "container", rec.entry.Name,
-			"id", short(rec.entry.ContainerID), "address", rec.backend.Address(), "was", cmp.Or(was, "new"), "reason", reason)
-		r.history.add(Event{Time: now, Kind: eventKind(was, state, reason == rec.ejected.reason), Service: rec.entry.Service,
-			Container: rec.entry.Name, ContainerID: rec.entry.ContainerID, Was: was, State: state.String(), Reason: reason})
-		rec.since = now
-	}
-	rec.state, rec.cause, rec.reason = state, cause, reason
-}
-
-// compile groups the sorted members into services. It must be called with mu
-// held, for the standings.
-func (r *Registry) compile(list []Member) []*Service {
-	services := groupServices(list)
-	known := make(map[string]bool, len(services))
-	for _, s := range services {
-		known[s.Name] = true
-		if r.standings[s.Name] == nil {
-			r.standings[s.Name] = &standing{}
-		}
-		s.stand(r.standings[s.Name])
-	}
-	maps.DeleteFunc(r.standings, func(name string, _ *standing) bool { return !known[name] })
-	return services
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -106,8 +107,7 @@ func (s *Snapshot) Routes() []*Route {
 	return s.routes.all
 }
 
-// routeTable is the index over all routes of a snapshot. It is built whole,
-// never patched, and immutable. A lookup costs a map access for each label of the
+// routeTable is the index over all routes of a snapshot. It is immutable. A lookup costs a map access for each label of the
 // host and each segment of the longest claimed path, however many routes and
 // priorities there are.
 type routeTable struct {
@@ -202,6 +202,51 @@ func (t *routeTable) of(host string) *hostRoutes {
 		t.hosts[host] = at
 	}
 	return at
+}
+
+// with returns the table with services in the places of those of the same names,
+// which claim the same routes. It copies what it changes, and returns nil where
+// that is not enough, because of priorities: then the table is to be built anew.
+func (t *routeTable) with(services []*Service) *routeTable {
+	if t == nil {
+		return nil
+	}
+	next := *t
+	next.hosts, next.all = maps.Clone(t.hosts), slices.Clone(t.all)
+	copied := map[string]*hostRoutes{}
+	for _, s := range services {
+		first, _ := slices.BinarySearchFunc(next.all, s.Name, func(r *Route, name string) int { return cmp.Compare(r.Service.Name, name) })
+		for i := first; i < len(next.all) && next.all[i].Service.Name == s.Name; i++ {
+			old, route := next.all[i], *next.all[i]
+			route.Service, next.all[i] = s, &route
+			if old == t.catchAll {
+				next.catchAll = &route
+				continue
+			}
+			at := copied[old.Host]
+			if at == nil {
+				at = next.copyOf(old.Host)
+				copied[old.Host] = at
+			}
+			if at.routes[old.Path] != old || old.outranked != nil {
+				return nil
+			}
+			at.routes[old.Path] = &route
+		}
+	}
+	return &next
+}
+
+// copyOf makes the routes of a host pattern anew, as they are.
+func (t *routeTable) copyOf(host string) *hostRoutes {
+	at := *t.of(host)
+	at.routes = maps.Clone(at.routes)
+	if host == "*" {
+		t.any = &at
+	} else {
+		t.hosts[strings.TrimPrefix(host, "*")] = &at
+	}
+	return &at
 }
 
 // find returns the best route for a host and a path in their normal forms, nil if

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -12,17 +13,39 @@ import (
 type Snapshot struct {
 	Version     uint64 // only grows
 	Time        time.Time
-	Members     []Member // sorted by service, age, container ID
 	Conflicts   []Conflict
 	Differences []Difference // sorted as the members are
 
 	services   []*Service // sorted by name
 	routes     *routeTable
 	superseded chan struct{} // closed when a newer snapshot is stored
+
+	listing sync.Once // of members, for who asks: requests don't
+	members []Member
 }
 
 // Superseded is closed when a newer snapshot is there.
 func (s *Snapshot) Superseded() <-chan struct{} { return s.superseded }
+
+// Members returns the backends, sorted by service, age and container ID. The
+// slice is the snapshot's.
+func (s *Snapshot) Members() []Member {
+	s.listing.Do(func() {
+		s.members = make([]Member, 0, s.Len())
+		for _, service := range s.services {
+			s.members = append(s.members, service.Members...)
+		}
+	})
+	return s.members
+}
+
+// Len returns the number of backends.
+func (s *Snapshot) Len() (n int) {
+	for _, service := range s.services {
+		n += len(service.Members)
+	}
+	return n
+}
 
 // Services returns the services, sorted by name. The slice is the snapshot's.
 func (s *Snapshot) Services() []*Service { return s.services }
@@ -39,16 +62,24 @@ func (s *Snapshot) Service(name string) *Service {
 // Service is the pool of backends that serve one name, as one snapshot sees it.
 type Service struct {
 	Name    string
-	Members []Member // by age; the snapshot's
+	Members []Member // by age
 	Lead    Member   // its spec's routes and settings count: the newest healthy member, or else the newest; a doubtful one only among its like
 	Oldest  int64    // Unix seconds of the oldest container, as Lead's; decides contested routes
 
-	backends []*Backend // where requests go: the healthy ones, or if there are none, the unhealthy ones
-	usable   []*Backend // the same, each as often as its weight says
-	trials   []*Backend // ejected ones that may get one trial request
-	lastHope []*Backend // stopping, but perhaps still answering: better than a certain 503
+	backends []*Backend   // where requests go: the healthy ones, or if there are none, the unhealthy ones
+	usable   []*Backend   // the same, each as often as its weight says
+	trials   []*Backend   // ejected ones that may get one trial request
+	lastHope []*Backend   // stopping, but perhaps still answering: better than a certain 503
+	unlike   []Difference // among its members
 	balancer Balancer
 	*standing
+}
+
+// claimsAs tells whether two services of one name have the same routes, and the
+// same rank among others who claim them.
+func (s *Service) claimsAs(other *Service) bool {
+	a, b := &s.Lead.Spec, &other.Lead.Spec
+	return a.Hosts == b.Hosts && a.Paths == b.Paths && a.Priority == b.Priority && a.CatchAll == b.CatchAll && s.Oldest == other.Oldest
 }
 
 // standing is what a service keeps from one snapshot to the next.

@@ -13,7 +13,7 @@ type targetView struct {
 // target that fails is something to see.
 func newTargetViews(snapshot *Snapshot, engine string) []targetView {
 	views := []targetView{}
-	for _, m := range snapshot.Members {
+	for _, m := range snapshot.Members() {
 		address := m.Address()
 		if address == "" {
 			continue

@@ -124,7 +124,7 @@ func (e *Explainer) detailWarnings(x *Explanation, v *Verdict) {
 
 func (e *Explainer) membersOf(containerID string) []Member {
 	var members []Member
-	for _, m := range e.Snapshot.Members {
+	for _, m := range e.Snapshot.Members() {
 		if m.ContainerID == containerID {
 			members = append(members, m)
 		}

@@ -220,7 +220,7 @@ func (e *Explainer) silentEngine(x *Explanation, host, _ string) bool {
 }
 
 func (e *Explainer) nothingUsed(x *Explanation, host, _ string) bool {
-	if len(e.Snapshot.Members) > 0 {
+	if e.Snapshot.Len() > 0 {
 		return false
 	}
 	x.say("start a container of an --image, or one with the label rollcall.host="+host, "no service answers to %s: %s", host, noneUsed(len(e.Roll.Verdicts)))
