@@ -9,10 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -49,7 +51,8 @@ func openTab(t *testing.T, url string, width, height int64) *tab {
 	}
 	allocator, end := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	p := &tab{t: t, ctx: ctx}
+	// Other tests make networks meanwhile; the page has to cope with that.
+	p := &tab{t: t, ctx: ctx, expected: []string{"ERR_NETWORK_CHANGED"}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			picture := filepath.Join(os.TempDir(), "rollcall-"+strings.ReplaceAll(t.Name(), "/", "-")+".png")
@@ -120,13 +123,17 @@ func command[P, R any](p *tab, command cdp.Command[P, R], params P) R {
 // ask evaluates an expression in the page, and waits for it if it is a promise.
 func ask[T any](p *tab, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, lab.Patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	value, err := tryAsk[T](p, expression)
 	if err != nil {
 		p.t.Fatalf("%s: %v", expression, err)
 	}
 	return value
+}
+
+func tryAsk[T any](p *tab, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, lab.Patience)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -138,21 +145,43 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// await waits until an expression is true, looking at each frame.
+// await waits until an expression is true, looking at each frame; also while
+// another page is loaded in the place of this one.
 func (p *tab) await(what, expression string) {
 	p.t.Helper()
-	held := ask[bool](p, fmt.Sprintf(`new Promise((resolve) => {
-		const end = performance.now() + %d;
-		const look = () => {
-			if (%s) resolve(true);
-			else if (performance.now() > end) resolve(false);
-			else requestAnimationFrame(look);
-		};
-		look();
-	})`, lab.Patience.Milliseconds()/2, expression))
-	if !held {
-		p.t.Fatalf("waited in vain until %s (%s); the page says:\n%s", what, expression, ask[string](p, "document.body.innerText"))
+	const patience = lab.Patience / 2
+	end := time.Now().Add(patience)
+	for {
+		held, err := tryAsk[bool](p, fmt.Sprintf(`new Promise((resolve) => {
+			const end = performance.now() + %d;
+			const look = () => {
+				if (%s) resolve(true);
+				else if (performance.now() > end) resolve(false);
+				else requestAnimationFrame(look);
+			};
+			look();
+		})`, max(0, time.Until(end).Milliseconds()), expression))
+		if held {
+			return
+		}
+		if err == nil {
+			p.t.Fatalf("waited in vain until %s (%s); the page says:\n%s", what, expression, ask[string](p, "document.body.innerText"))
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("waited in vain until %s: %s: %v", what, expression, err)
+		}
 	}
+}
+
+// block lets the browser refuse to load what an address matches; without one it
+// loads all again.
+func (p *tab) block(patterns ...string) {
+	p.t.Helper()
+	params := network.SetBlockedURLsParams{URLPatterns: []*network.BlockPattern{}}
+	for _, pattern := range patterns {
+		params.URLPatterns = append(params.URLPatterns, &network.BlockPattern{URLPattern: pattern, Block: true})
+	}
+	command(p, network.SetBlockedURLs, params)
 }
 
 // click clicks on what a selector finds, as a mouse does.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"rollcall/e2e/lab"
 )
 
@@ -186,6 +188,20 @@ func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 	page.await("the page is connected again", "document.getElementById('connection-banner').hidden && !document.body.classList.contains('stale')")
 	later := s.runs("later", time.Millisecond, 0)
 	page.await("it goes on as before", fmt.Sprintf("document.querySelector('%s')", rowOf(later)))
+}
+
+// A file that does not come, for whatever reason, does not leave half a page.
+func TestDashboardIsLoadedAnewIfAPartIsMissing(t *testing.T) {
+	begin(t)
+	s := newScene(t)
+	page := openTab(t, "about:blank", 1440, 900)
+	page.expect("ERR_BLOCKED_BY_CLIENT")
+	page.block("*://*/dashboard/tally.js")
+	page.do(chromedp.Navigate(s.rollcall.Admin))
+	page.await("the page is stuck", "document.getElementById('loading')?.checkVisibility()")
+	page.block()
+	s.runs("only", time.Millisecond, 0)
+	page.await("the page is whole", "document.querySelector('.backend')")
 }
 
 // Without any container the page is not empty: it says what to do.
