@@ -54,6 +54,9 @@ func BenchmarkRoute(b *testing.B) {
 // A lookup must cost the same however many services there are. What it costs is
 // compared at its best, because other programs run here, too.
 func TestRouteCostsTheSameAmongMany(t *testing.T) {
+	if raceDetector {
+		t.Skip("scripts/test measures without the race detector")
+	}
 	few, many := manyServices(10).Snapshot(), manyServices(10000).Snapshot()
 	fewRequests, manyRequests := lookups(10), lookups(10000)
 	best := func(s *Snapshot, requests [][2]string, least time.Duration) time.Duration {
