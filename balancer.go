@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -203,35 +205,35 @@ func hashOf[T string | []byte](s T) uint64 {
 	return mix(h)
 }
 
-// schedule lists the backends as often as their weights say, evenly mixed
-// (smooth weighted round robin, as nginx does it). Without weights it is the
-// backends themselves. Where it would be long, weights are rounded, so that
-// it has about scheduleLength places, or scheduleShare for each backend.
+// schedule lists the backends as often as their weights say, evenly mixed.
+// Without weights it is the backends themselves. Where it would be long,
+// weights are rounded, so that it has about scheduleLength places, or
+// scheduleShare for each backend.
 func schedule(backends []*Backend) []*Backend {
 	total, divisor := 0, 0
 	for _, b := range backends {
 		total += max(b.Weight, 1)
 		divisor = greatestCommonDivisor(divisor, max(b.Weight, 1))
 	}
-	if len(backends) == 0 || total == divisor*len(backends) {
+	if total == divisor*len(backends) {
 		return backends // their weights are equal
 	}
 	scale := max(float64(divisor), float64(total)/float64(max(scheduleLength, scheduleShare*len(backends))))
-	weights, sum := make([]int, len(backends)), 0
-	for i, b := range backends {
-		weights[i] = max(1, int(math.Round(float64(max(b.Weight, 1))/scale)))
-		sum += weights[i]
+	type turn struct {
+		at float64 // of one round, in which each backend's turns are as far apart as they can be
+		b  *Backend
 	}
-	places, current := make([]*Backend, 0, sum), make([]int, len(backends))
-	for range sum {
-		best := 0
-		for i := range backends {
-			if current[i] += weights[i]; current[i] > current[best] {
-				best = i
-			}
+	var turns []turn
+	for _, b := range backends {
+		n := max(1, math.Round(float64(max(b.Weight, 1))/scale))
+		for i := range int(n) {
+			turns = append(turns, turn{(float64(i) + 0.5) / n, b})
 		}
-		current[best] -= sum
-		places = append(places, backends[best])
+	}
+	slices.SortStableFunc(turns, func(a, b turn) int { return cmp.Compare(a.at, b.at) })
+	places := make([]*Backend, len(turns))
+	for i := range turns {
+		places[i] = turns[i].b
 	}
 	return places
 }

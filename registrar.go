@@ -92,11 +92,8 @@ func (r *Registrar) Roll() *Roll { return r.roll.Load() }
 // settleTime bounds how often events cause polls: a burst of them (compose up)
 // ends in a few polls, and a single one is answered at once. Where a poll is
 // dear, because there are thousands of containers or the engine is slow, those
-// that events cause take at most a part of 1 + settleShare of the time.
-const (
-	settleTime  = 20 * time.Millisecond
-	settleShare = 3
-)
+// that events cause take at most half of the time.
+const settleTime = 20 * time.Millisecond
 
 // Run polls at each tick and after each event until ctx is done. A poll that
 // takes longer than the interval delays the next one; they never pile up.
@@ -117,7 +114,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 			began := time.Now()
 			pause := settleTime
 			if r.poll(ctx) == nil {
-				pause = min(max(pause, settleShare*time.Since(began)), r.interval)
+				pause = min(max(pause, time.Since(began)), r.interval)
 			}
 			sleep(ctx, pause)
 		}

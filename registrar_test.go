@@ -237,8 +237,8 @@ func TestEventsLeaveASlowEngineTime(t *testing.T) {
 			e.tell("start", fmt.Sprint("web-", i%10))
 			pass(10 * time.Millisecond)
 		}
-		// A quarter of the ten seconds, and the polls of the interval.
-		if lists, _, _ := e.calls(); lists-before < 20 || lists-before > 30 {
+		// Half of the ten seconds, and the polls of the interval.
+		if lists, _, _ := e.calls(); lists-before < 40 || lists-before > 60 {
 			t.Errorf("1000 events in ten seconds made %d polls of 100 ms", lists-before)
 		}
 	})

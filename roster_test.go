@@ -18,9 +18,8 @@ func tablesDiffer(is, want *routeTable) string {
 		}
 		return a == nil && b == nil
 	}
-	sameHost := func(a, b *hostRoutes) bool {
-		return a == nil && b == nil ||
-			a != nil && b != nil && a.longest == b.longest && a.highest == b.highest && maps.EqualFunc(a.routes, b.routes, same)
+	sameHost := func(a, b hostRoutes) bool {
+		return a.longest == b.longest && a.highest == b.highest && same(a.root, b.root) && maps.EqualFunc(a.deeper, b.deeper, same)
 	}
 	switch {
 	case !slices.EqualFunc(is.all, want.all, same):

@@ -111,16 +111,18 @@ func (s *Snapshot) Routes() []*Route {
 // host and each segment of the longest claimed path, however many routes and
 // priorities there are.
 type routeTable struct {
-	hosts    map[string]*hostRoutes // "shop.example.com", ".example.com" for the wildcard
-	any      *hostRoutes            // of the host "*"; nil if there are none
-	highest  int                    // priority
+	hosts    map[string]hostRoutes // "shop.example.com", ".example.com" for the wildcard
+	any      hostRoutes            // of the host "*"
+	highest  int                   // priority
 	catchAll *Route
 	all      []*Route
 }
 
-// hostRoutes are the routes of one host pattern.
+// hostRoutes are the routes of one host pattern. Of several that claim a path, the
+// one of the highest priority is there.
 type hostRoutes struct {
-	routes  map[string]*Route // by path prefix; of several the one of the highest priority
+	root    *Route            // of the path "/"; nil if there is none
+	deeper  map[string]*Route // by path prefix; nil if there are none
 	longest int               // length of the longest path, in bytes
 	highest int               // priority
 }
@@ -129,7 +131,7 @@ type hostRoutes struct {
 // host and path, the one whose oldest container is older keeps it; the others
 // are told of in conflicts.
 func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict) {
-	table = &routeTable{hosts: make(map[string]*hostRoutes, len(services)), highest: math.MinInt}
+	table = &routeTable{hosts: make(map[string]hostRoutes, len(services)), highest: math.MinInt}
 	bySeniority := slices.Clone(services)
 	slices.SortStableFunc(bySeniority, func(a, b *Service) int {
 		return cmp.Or(cmp.Compare(a.Oldest, b.Oldest), cmp.Compare(a.Name, b.Name))
@@ -162,9 +164,9 @@ func newRouteTable(services []*Service) (table *routeTable, conflicts []Conflict
 // add indexes a route, unless another service holds its place with the same
 // priority: that route is returned.
 func (t *routeTable) add(route *Route) (holder *Route) {
-	c := t.of(route.Host)
-	place := c.routes[route.Path]
-	for ; place != nil; place = place.outranked {
+	routes := t.of(route.Host)
+	first := routes.at(route.Path)
+	for place := first; place != nil; place = place.outranked {
 		if place.Priority == route.Priority {
 			if place.Service == route.Service {
 				return nil // a label names it twice
@@ -172,36 +174,30 @@ func (t *routeTable) add(route *Route) (holder *Route) {
 			return place
 		}
 	}
-	if first := c.routes[route.Path]; first != nil && first.Priority > route.Priority {
+	switch {
+	case first != nil && first.Priority > route.Priority:
 		first.outranked, route.outranked = route, first.outranked
-	} else {
-		c.routes[route.Path], route.outranked = route, first
+	case route.Path == "/":
+		routes.root, route.outranked = route, first
+	default:
+		if routes.deeper == nil {
+			routes.deeper = map[string]*Route{}
+		}
+		routes.deeper[route.Path], route.outranked = route, first
 	}
-	c.longest, c.highest = max(c.longest, len(route.Path)), max(c.highest, route.Priority)
+	routes.longest, routes.highest = max(routes.longest, len(route.Path)), max(routes.highest, route.Priority)
+	t.put(route.Host, routes)
 	t.highest = max(t.highest, route.Priority)
 	t.all = append(t.all, route)
 	return nil
 }
 
-// of returns the routes of a host pattern, made if need be.
-func (t *routeTable) of(host string) *hostRoutes {
-	at := t.any
-	if host != "*" {
-		// "*.example.com" is kept under ".example.com": a lookup cuts that out of
-		// the host without making a string.
-		host = strings.TrimPrefix(host, "*")
-		at = t.hosts[host]
+// at returns the route of a path itself, nil if there is none.
+func (h *hostRoutes) at(path string) *Route {
+	if path == "/" {
+		return h.root
 	}
-	if at != nil {
-		return at
-	}
-	at = &hostRoutes{routes: map[string]*Route{}, highest: math.MinInt}
-	if host == "*" {
-		t.any = at
-	} else {
-		t.hosts[host] = at
-	}
-	return at
+	return h.deeper[path]
 }
 
 // with returns the table with services in the places of those of the same names,
@@ -213,7 +209,7 @@ func (t *routeTable) with(services []*Service) *routeTable {
 	}
 	next := *t
 	next.hosts, next.all = maps.Clone(t.hosts), slices.Clone(t.all)
-	copied := map[string]*hostRoutes{}
+	copied := map[string]bool{} // hosts whose deeper routes are next's own
 	for _, s := range services {
 		first, _ := slices.BinarySearchFunc(next.all, s.Name, func(r *Route, name string) int { return cmp.Compare(r.Service.Name, name) })
 		for i := first; i < len(next.all) && next.all[i].Service.Name == s.Name; i++ {
@@ -223,31 +219,48 @@ func (t *routeTable) with(services []*Service) *routeTable {
 				next.catchAll = &route
 				continue
 			}
-			at := copied[old.Host]
-			if at == nil {
-				at = next.copyOf(old.Host)
-				copied[old.Host] = at
-			}
-			if at.routes[old.Path] != old || old.outranked != nil {
+			routes := next.of(old.Host)
+			switch {
+			case routes.at(old.Path) != old || old.outranked != nil:
 				return nil
+			case old.Path == "/":
+				routes.root = &route
+			default:
+				if !copied[old.Host] {
+					routes.deeper, copied[old.Host] = maps.Clone(routes.deeper), true
+				}
+				routes.deeper[old.Path] = &route
 			}
-			at.routes[old.Path] = &route
+			next.put(old.Host, routes)
 		}
 	}
 	return &next
 }
 
-// copyOf makes the routes of a host pattern anew, as they are.
-func (t *routeTable) copyOf(host string) *hostRoutes {
-	at := *t.of(host)
-	at.routes = maps.Clone(at.routes)
+// of returns the routes of a host pattern.
+func (t *routeTable) of(host string) hostRoutes {
+	routes, known := t.hosts[hostKey(host)]
 	if host == "*" {
-		t.any = &at
-	} else {
-		t.hosts[strings.TrimPrefix(host, "*")] = &at
+		routes, known = t.any, t.any.longest > 0
 	}
-	return &at
+	if !known {
+		routes.highest = math.MinInt
+	}
+	return routes
 }
+
+// put makes routes those of a host pattern.
+func (t *routeTable) put(host string, routes hostRoutes) {
+	if host == "*" {
+		t.any = routes
+		return
+	}
+	t.hosts[hostKey(host)] = routes
+}
+
+// hostKey is what a host pattern's routes are kept under: "*.example.com" under
+// ".example.com", which a lookup cuts out of the host without making a string.
+func hostKey(host string) string { return strings.TrimPrefix(host, "*") }
 
 // find returns the best route for a host and a path in their normal forms, nil if
 // there is none.
@@ -255,12 +268,15 @@ func (t *routeTable) find(host, path string) *Route {
 	var best *Route
 	claimed := false
 	if len(host) <= maxHostLength && !strings.HasPrefix(host, ".") {
-		exact := t.hosts[host]
-		best, claimed = exact.better(path, nil), exact != nil
+		if exact, known := t.hosts[host]; known {
+			best, claimed = exact.better(path, nil), true
+		}
 		for i := 1; i < len(host) && !t.decides(best); i++ {
-			if host[i] == '.' {
-				wildcard := t.hosts[host[i:]]
-				best, claimed = wildcard.better(path, best), claimed || wildcard != nil
+			if host[i] != '.' {
+				continue
+			}
+			if wildcard, known := t.hosts[host[i:]]; known {
+				best, claimed = wildcard.better(path, best), true
 			}
 		}
 	}
@@ -279,22 +295,24 @@ func (t *routeTable) decides(best *Route) bool { return best != nil && best.Prio
 // better returns the route of the longest prefix of path, by whole segments, if
 // its priority is higher than that of best, the best so far.
 func (h *hostRoutes) better(path string, best *Route) *Route {
-	if h == nil || best != nil && best.Priority >= h.highest {
+	if best != nil && best.Priority >= h.highest {
 		return best
 	}
-	end := len(path)
-	if end > h.longest {
-		end = strings.LastIndexByte(path[:h.longest+1], '/')
-	}
-	for ; end > 0; end = strings.LastIndexByte(path[:end], '/') {
-		if route := h.routes[path[:end]]; route != nil && (best == nil || route.Priority > best.Priority) {
-			if best = route; best.Priority == h.highest {
-				return best
+	if h.deeper != nil {
+		end := len(path)
+		if end > h.longest {
+			end = strings.LastIndexByte(path[:h.longest+1], '/')
+		}
+		for ; end > 0; end = strings.LastIndexByte(path[:end], '/') {
+			if route := h.deeper[path[:end]]; route != nil && (best == nil || route.Priority > best.Priority) {
+				if best = route; best.Priority == h.highest {
+					return best
+				}
 			}
 		}
 	}
-	if route := h.routes["/"]; route != nil && (best == nil || route.Priority > best.Priority) {
-		best = route
+	if h.root != nil && (best == nil || h.root.Priority > best.Priority) {
+		return h.root
 	}
 	return best
 }
