@@ -14,7 +14,6 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -171,17 +170,6 @@ func (p *tab) await(what, expression string) {
 			p.t.Fatalf("waited in vain until %s: %s: %v", what, expression, err)
 		}
 	}
-}
-
-// block lets the browser refuse to load what an address matches; without one it
-// loads all again.
-func (p *tab) block(patterns ...string) {
-	p.t.Helper()
-	params := network.SetBlockedURLsParams{URLPatterns: []*network.BlockPattern{}}
-	for _, pattern := range patterns {
-		params.URLPatterns = append(params.URLPatterns, &network.BlockPattern{URLPattern: pattern, Block: true})
-	}
-	command(p, network.SetBlockedURLs, params)
 }
 
 // click clicks on what a selector finds, as a mouse does.

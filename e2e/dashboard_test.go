@@ -2,13 +2,16 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/chromedp/chromedp"
 
 	"rollcall/e2e/lab"
 )
@@ -194,14 +197,27 @@ func TestDashboardSaysWhenItIsOutOfDate(t *testing.T) {
 func TestDashboardIsLoadedAnewIfAPartIsMissing(t *testing.T) {
 	begin(t)
 	s := newScene(t)
-	page := openTab(t, "about:blank", 1440, 900)
-	page.expect("ERR_BLOCKED_BY_CLIENT")
-	page.block("*://*/dashboard/tally.js")
-	page.do(chromedp.Navigate(s.rollcall.Admin))
-	page.await("the page is stuck", "document.getElementById('loading')?.checkVisibility()")
-	page.block()
-	s.runs("only", time.Millisecond, 0)
-	page.await("the page is whole", "document.querySelector('.backend')")
+	id := s.runs("only", time.Millisecond, 0)
+	admin, err := url.Parse(s.rollcall.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(admin)
+	var asked atomic.Int32
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/dashboard/tally.js" && asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	page := openTab(t, front.URL, 1440, 900)
+	page.expect("503")
+	page.await("the page is whole", fmt.Sprintf("document.querySelector('%s')", rowOf(id)))
+	if n := asked.Load(); n != 2 {
+		t.Errorf("the file was asked for %d times, want 2", n)
+	}
 }
 
 // Without any container the page is not empty: it says what to do.
