@@ -61,6 +61,11 @@ func TestDemo(t *testing.T) {
 	if out := engine.Docker(t, "exec", daemon.ID, "/rollcall", "check"); !strings.Contains(out, hellos[0].Hostname()+"): used: ") {
 		t.Errorf("check in the container says:\n%s", out)
 	}
+	// Other containers ask the admin listener by the service's name.
+	if out := engine.Docker(t, "run", "--rm", "--label", lab.Label+"="+ground.Run, "--network", project.Name+"_default", rollcallImage,
+		"ps", "--admin", "rollcall:3001"); !strings.Contains(out, hellos[0].Hostname()) {
+		t.Errorf("ps in another container says:\n%s", out)
+	}
 
 	hellos[0].Stop(t)
 	rollcall.AwaitServedBy(t, "", "/", hellos[1:]...)
