@@ -161,6 +161,47 @@ func sameWords[V any](t *testing.T, what string, table []string, program map[str
 	}
 }
 
+func TestReadmeEndpoints(t *testing.T) {
+	var got []string
+	for _, row := range tableRows(t, readme(t), "path") {
+		got = append(got, quoted(row[0])...)
+	}
+	stand, want := newAdminStand(t), map[string]bool{}
+	for _, e := range stand.admin.endpoints(stand.metrics) {
+		want[e.method+" "+e.path] = true
+	}
+	sameWords(t, "endpoints", got, want)
+}
+
+func TestReadmeMetrics(t *testing.T) {
+	got := map[string]string{}
+	var names []string
+	for _, row := range tableRows(t, readme(t), "metric") {
+		name := quoted(row[0])[0]
+		names = append(names, name)
+		got[name] = strings.Join(quoted(row[1]), ",")
+	}
+	registry := NewRegistry(quiet(), 0)
+	metrics := NewMetrics(registry, NewProxy(registry, 0, ForwardedRules{}, quiet()), func() *Roll { return &Roll{} })
+	descs := make(chan *prometheus.Desc, 100)
+	metrics.Describe(descs)
+	metrics.polls.Describe(descs)
+	metrics.pollDuration.Describe(descs)
+	close(descs)
+	want := map[string]string{}
+	described := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
+	for desc := range descs {
+		match := described.FindStringSubmatch(desc.String())
+		want[match[1]] = match[2]
+	}
+	sameWords(t, "metrics", names, want)
+	for name, labels := range want {
+		if got[name] != labels {
+			t.Errorf("README.md gives %s the labels %q, it has %q", name, got[name], labels)
+		}
+	}
+}
+
 // Whatever names a metric or a label outside the tables names one that exists.
 func TestReadmeNames(t *testing.T) {
 	text := readme(t)

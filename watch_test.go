@@ -8,9 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +23,7 @@ type watchStand struct {
 	t     testing.TB
 	watch *Watch
 	dials chan net.Conn
+	open  atomic.Int64 // connections that the server holds
 }
 
 // inWatchBubble runs a test with time of its own against a Watch that runs.
@@ -32,7 +33,14 @@ func inWatchBubble(t *testing.T, test func(t *testing.T, s *watchStand)) {
 		s.watch = NewWatch(s.Registry, s.registrar)
 		s.registrar.turned = s.watch.EngineTurned
 		ctx, stop := context.WithCancel(t.Context())
-		server := &http.Server{Handler: s.watch}
+		server := &http.Server{Handler: s.watch, ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.open.Add(1)
+			case http.StateClosed:
+				s.open.Add(-1)
+			}
+		}}
 		var running sync.WaitGroup
 		running.Go(func() { s.watch.Run(ctx) })
 		running.Go(func() { server.Serve(s) })
@@ -255,7 +263,6 @@ func TestWatchSkipsVersionsInABurst(t *testing.T) {
 // others and the registry notice nothing.
 func TestWatchCutsOffWhoDoesNotRead(t *testing.T) {
 	inWatchBubble(t, func(t *testing.T, s *watchStand) {
-		before := runtime.NumGoroutine()
 		slow := s.connectSilently()
 		w := s.connect()
 		w.take()
@@ -271,8 +278,8 @@ func TestWatchCutsOffWhoDoesNotRead(t *testing.T) {
 		io.Copy(io.Discard, slow.conn) // ends, since the connection is closed
 		w.conn.Close()
 		synctest.Wait()
-		if after := runtime.NumGoroutine(); after > before {
-			t.Errorf("%d goroutines became %d", before, after)
+		if n := s.open.Load(); n != 0 {
+			t.Errorf("the server holds %d connections", n)
 		}
 	})
 }
