@@ -20,6 +20,7 @@ import (
 // before anything runs, polls once, and then runs everything until ctx is done
 // and the requests in flight have ended.
 func (c *serveCommand) Run(ctx context.Context, std streams) error {
+	tuneMemory(os.Getenv)
 	log := c.logger(std.Err)
 	var registrar *Registrar
 	engine, err := docker.New(docker.Options{
