@@ -60,7 +60,7 @@ var hashes = []string{"hash:ip", "hash:header:x-user", "hash:cookie:session"}
 func TestHashMovesOnlyTheShareOfWhatChanges(t *testing.T) {
 	for _, balance := range hashes {
 		t.Run(balance, func(t *testing.T) {
-			const n, backends = 5000, 10
+			const n, backends = 2000, 10
 			r, roll := pool(t, balance, backends)
 			before, counts := map[string]string{}, map[string]int{}
 			for _, key := range keysOf(n) {

@@ -35,12 +35,12 @@ type discoveryFlags struct {
 	DockerHost string      `env:"DOCKER_HOST" placeholder:"URL" help:"Engine endpoint, such as unix:///var/run/docker.sock or tcp://host:2376; TLS by DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."`
 	Address    AddressMode `env:"ROLLCALL_ADDRESS" default:"auto" enum:"auto,container,published" help:"How backends are reached: auto, container (its IP) or published (its host port) (default: auto)."`
 	Network    string      `env:"ROLLCALL_NETWORK" placeholder:"NAME" help:"Prefer this Docker network for container addresses."`
-	Domain     string      `env:"ROLLCALL_DOMAIN" default:"localhost" placeholder:"NAME" help:"A labelled service without host answers to SERVICE.DOMAIN (default: localhost)."`
+	Domain     domainName  `env:"ROLLCALL_DOMAIN" default:"localhost" placeholder:"NAME" help:"A labelled service without host answers to SERVICE.DOMAIN (default: localhost)."`
 }
 
 // rules returns the discovery rules that the flags make.
 func (f *discoveryFlags) rules() Rules {
-	return Rules{Images: f.Image, Domain: normalHost(f.Domain), Address: f.Address, Network: f.Network}
+	return Rules{Images: f.Image, Domain: string(f.Domain), Address: f.Address, Network: f.Network}
 }
 
 // logFlags say what is logged, on standard error.
@@ -171,6 +171,18 @@ func (t *adminToken) UnmarshalText(text []byte) error {
 		}
 	}
 	*t = adminToken(text)
+	return nil
+}
+
+// domainName is a host that others can be below.
+type domainName string
+
+func (d *domainName) UnmarshalText(text []byte) error {
+	host, err := parseHost(string(text))
+	if err != nil || strings.ContainsAny(host, "*:") {
+		return fmt.Errorf("%q is not accepted; it takes a domain such as localhost or apps.example.com", text)
+	}
+	*d = domainName(host)
 	return nil
 }
 

@@ -62,7 +62,7 @@ const (
 
 // styled puts text in a style, "" for none.
 func (s *screen) styled(style, text string) string {
-	if style == "" || !s.colour {
+	if style == "" || text == "" || !s.colour {
 		return text
 	}
 	return style + text + styleEnd

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var watchFor = flag.Duration("watch-for", time.Second, "how long TestManyWatchers changes the registry, without watchers and with them")
+var watchFor = flag.Duration("watch-for", 600*time.Millisecond, "how long TestManyWatchers changes the registry, without watchers and with them")
 
 // crowd is many watchers of one /v1/watch, on connections of their own.
 type crowd struct {
@@ -63,7 +63,7 @@ func changeFor(r *Registry, d time.Duration) (took []time.Duration) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	members := r.List()
-	for n := 0; n < max(10, int(d/(100*time.Millisecond))); n++ {
+	for n := 0; n < max(6, int(d/(100*time.Millisecond))); n++ {
 		<-tick.C
 		id := members[n/2%len(members)].ContainerID
 		began := time.Now()
