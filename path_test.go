@@ -172,7 +172,9 @@ func TestNoSpellingPassesByARoute(t *testing.T) {
 }
 
 func FuzzPath(f *testing.F) {
-	for _, seed := range []string{"/admin", "/public/../admin", "/public/..%2fadmin", "/%252e%252e/admin", `/public\..;/admin#x`, "/a;b/./c//d%", "*", "", "/%", "/..;/..%5c%2f"} {
+	for _, seed := range []string{"/admin", "/public/../admin", "/public/..%2fadmin", "/%252e%252e/admin", `/public\..;/admin#x`, "/a;b/./c//d%", "*", "", "/%", "/..;/..%5c%2f",
+		// What readings were added for.
+		`/;\%00/admin`, "//;x=yfiles%3f%252e///admin", "/%2561dmin//%2E%2e%253f%2e%00files", "/%23/../%61dmin#", "/%253f/../%2561dmin%3f", "/admin/%2e%2e;/../x"} {
 		f.Add(seed)
 	}
 	paths := []string{"/admin", "/files/private", "/files", "/public"}
