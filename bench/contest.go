@@ -41,8 +41,17 @@ type Cell struct {
 // backendCount is how many backends there are.
 const backendCount = 4
 
-// contest starts everything, plays all rounds and ends everything.
-func contest(t lab.T, o *Options, wanted []Workload) *Contest {
+// Stand is what all measurements share: programs, and backends that run.
+type Stand struct {
+	dir       string // for files, removed at the end
+	bin       *Binaries
+	backend   *process
+	addresses []string // of the backends
+}
+
+// newStand builds the programs and starts the backends; they end with t.
+func newStand(t lab.T, o *Options) *Stand {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "rollcall-bench-")
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -56,16 +65,22 @@ func contest(t lab.T, o *Options, wanted []Workload) *Contest {
 	if err := os.Mkdir(programs, 0o755); err != nil {
 		t.Fatalf("%v", err)
 	}
-	bin := makeBinaries(t, o, programs)
-	backend, addresses := startBackends(t, dir, bin.Backend, backendCount)
+	s := &Stand{dir: dir, bin: makeBinaries(t, o, programs)}
+	s.backend, s.addresses = startBackends(t, dir, s.bin.Backend, backendCount)
+	return s
+}
+
+// contest starts the contestants and plays all rounds.
+func contest(t lab.T, o *Options, s *Stand, wanted []Workload) *Contest {
+	t.Helper()
 	engine := startEngine(t)
-	addContainers(engine, addresses)
+	addContainers(engine, s.addresses)
 
 	c := &Contest{Workloads: wanted}
-	for _, e := range entrants(o, bin) {
+	for _, e := range entrants(o, s.bin) {
 		if isNamed(o.Contestants, e.name) {
 			say("starting %s", e.name)
-			c.Contestants = append(c.Contestants, startContestant(t, &e, ground{dir: dir, backends: addresses, engine: engine.Host(), bin: bin}))
+			c.Contestants = append(c.Contestants, startContestant(t, &e, ground{dir: s.dir, backends: s.addresses, engine: engine.Host(), bin: s.bin}))
 		}
 	}
 	if o.Profile != "" {
@@ -76,7 +91,7 @@ func contest(t lab.T, o *Options, wanted []Workload) *Contest {
 	for round := range o.Rounds {
 		for _, w := range shuffled(c.Workloads) {
 			for _, contestant := range shuffled(c.Contestants) {
-				cell := measure(t.Context(), o, &w, contestant, backend)
+				cell := measure(t.Context(), o, &w, contestant, s.backend)
 				cell.Round = round
 				c.Cells = append(c.Cells, cell)
 				say("round %d of %d: %s", round+1, o.Rounds, cell.String())

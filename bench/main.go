@@ -38,7 +38,7 @@ type Options struct {
 	Window      time.Duration // that is measured of each workload
 	WarmUp      time.Duration // before it
 	Rate        int           // of the workload with a fixed rate
-	Only        string        // words of workloads' names; "control" is the control plane
+	Only        string        // words of workloads' names
 	Contestants string        // words of contestants' names
 	Caddy       string        // a Caddy that is there
 	Rivals      string        // other rollcalls: NAME=PROGRAM, …
@@ -58,7 +58,7 @@ func main() {
 	warmUp := flag.Float64("warmup", 0.4, "seconds before that, not counted")
 	flag.IntVar(&o.Rounds, "rounds", 5, "rounds")
 	flag.IntVar(&o.Rate, "rate", 3000, "requests a second of the workload with a fixed rate")
-	flag.StringVar(&o.Only, "only", "", "comma list: only workloads whose name contains one of these, control for the control plane")
+	flag.StringVar(&o.Only, "only", "", "comma list: only workloads whose name contains one of these, idle for a rollcall without any")
 	flag.StringVar(&o.Contestants, "contestants", "", "comma list: only contestants whose name contains one of these")
 	flag.StringVar(&o.Caddy, "caddy", "", "a caddy program to use (default: one built from the Go module "+caddyModule+")")
 	flag.StringVar(&o.Rivals, "rivals", "", "comma list of NAME=PROGRAM: other builds of rollcall to compare with")
@@ -88,8 +88,12 @@ func run(o *Options) int {
 	defer cancel()
 	passed := lab.Program(ctx, "bench", os.Stderr, func(t lab.T) {
 		report := &Report{Options: o, Machine: thisMachine()}
+		stand := newStand(t, o)
 		if wanted := o.workloads(); len(wanted) > 0 {
-			report.Contest = contest(t, o, wanted)
+			report.Contest = contest(t, o, stand, wanted)
+		}
+		if o.wants("idle") {
+			report.Idle = idle(t, stand)
 		}
 		report.Write(os.Stdout)
 		if o.Out == "" {

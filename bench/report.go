@@ -15,6 +15,7 @@ type Report struct {
 	Options *Options
 	Machine Machine
 	Contest *Contest // nil: left out
+	Idle    []Idle   // nil: left out
 }
 
 // Save writes RESULTS.md and the plots.
@@ -27,6 +28,9 @@ func (r *Report) Save(dir string) error {
 	files := map[string]string{"RESULTS.md": page.String()}
 	if r.Contest != nil {
 		files["cpu.svg"], files["latency.svg"] = r.Contest.plotCPU(), r.Contest.plotLatency()
+	}
+	if r.Idle != nil {
+		files["idle.svg"] = r.plotIdle()
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
@@ -43,6 +47,9 @@ func (r *Report) Write(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, Linux %s, %s, rollcall %s, %s.\n", m.Processor, m.Memory, m.Kernel, m.Go, m.Rollcall, m.When.Format(time.DateOnly))
 	if r.Contest != nil {
 		r.writeContest(w)
+	}
+	if r.Idle != nil {
+		r.writeIdle(w)
 	}
 }
 

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os/exec"
+	"time"
+
+	"rollcall/e2e/lab"
+)
+
+// Idle is what a rollcall costs that nobody sends a request through: it polls,
+// and nothing changes.
+type Idle struct {
+	Containers int
+	Ready      time.Duration // from its start until all are in rotation
+	CPU        float64       // seconds a minute, after that
+	Memory     int64         // bytes, at the end
+}
+
+// idleSizes are the numbers of containers that it is measured with.
+var idleSizes = []int{10, 100, 1000, 10000}
+
+// idleWindow is several polls long: they come each three seconds.
+const idleWindow = 15 * time.Second
+
+// idle measures a rollcall of each size, one after the other.
+func idle(t lab.T, s *Stand) (list []Idle) {
+	for _, n := range idleSizes {
+		say("idle with %d containers", n)
+		list = append(list, idleWith(t, s, n))
+	}
+	return list
+}
+
+func idleWith(t lab.T, s *Stand, n int) Idle {
+	t.Helper()
+	engine := startEngine(t)
+	addresses := make([]string, n)
+	for i := range addresses {
+		addresses[i] = s.addresses[i%len(s.addresses)]
+	}
+	addContainers(engine, addresses)
+	admin := freeAddress(t)
+	cmd := exec.CommandContext(t.Context(), s.bin.Rollcall, "serve", "--listen", freeAddress(t), "--admin", admin,
+		"--docker-host", engine.Host(), "--address", "published", "--log-level", "warn")
+	cmd.Env = environment(s.dir)
+	began := time.Now()
+	p := startProcess(t, s.dir, fmt.Sprintf("idle-%d", n), cmd)
+	defer p.stop()
+	lab.Await(t, "all containers are in rotation", func() error {
+		return errors.Join(p.running(), allHealthy(t, admin, n))
+	})
+	i := Idle{Containers: n, Ready: time.Since(began)}
+	before := cpuTime(p.tree())
+	pause(t.Context(), idleWindow)
+	i.CPU = (cpuTime(p.tree()) - before).Seconds() * float64(time.Minute) / float64(idleWindow)
+	i.Memory = memory(p.tree())
+	return i
+}
+
+// allHealthy asks the admin listener for the one service that there is.
+func allHealthy(t lab.T, admin string, n int) error {
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/v1/services/hello", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	var service struct{ Healthy int }
+	if err := json.NewDecoder(response.Body).Decode(&service); err != nil {
+		return err
+	}
+	if service.Healthy != n {
+		return fmt.Errorf("%d of %d are", service.Healthy, n)
+	}
+	return nil
+}
+
+func (r *Report) writeIdle(w io.Writer) {
+	fmt.Fprintf(w, "\n## Idle\n\nrollcall alone, polling each three seconds containers of one service that do not change.\n\n")
+	fmt.Fprintf(w, "![processor time of an idle rollcall, by number of containers](idle.svg)\n\n")
+	fmt.Fprintf(w, "| containers | all in rotation after | processor seconds a minute | memory, MiB |\n| --- | --- | --- | --- |\n")
+	for _, i := range r.Idle {
+		fmt.Fprintf(w, "| %d | %v | %.2f | %.0f |\n", i.Containers, i.Ready.Round(10*time.Millisecond), i.CPU, float64(i.Memory)/(1<<20))
+	}
+}
+
+// plotIdle draws it with both axes logarithmic: a straight line of slope one is a
+// cost for each container, a steeper one would be worse.
+func (r *Report) plotIdle() string {
+	const width, height, left, bottom, top = 560.0, 340.0, 70.0, 290.0, 40.0
+	const fewest, most, least, greatest = 10.0, 10000.0, 0.01, 100.0
+	c := newCanvas(width, height)
+	x := func(n float64) float64 {
+		return left + (width-left-40)*math.Log(n/fewest)/math.Log(most/fewest)
+	}
+	y := func(v float64) float64 {
+		return bottom - (bottom-top)*math.Log(max(v, least)/least)/math.Log(greatest/least)
+	}
+	c.text(left, 18, "start", "an idle rollcall: processor seconds a minute, by number of containers")
+	for v := least; v <= greatest; v *= 10 {
+		c.line(left, y(v), width-40, y(v), "#ddd")
+		c.text(left-8, y(v)+4, "end", fmt.Sprintf("%g", v))
+	}
+	for i, idle := range r.Idle {
+		n := float64(idle.Containers)
+		c.text(x(n), bottom+20, "middle", fmt.Sprint(idle.Containers))
+		c.bar(x(n)-3, y(idle.CPU)-3, 6, 6, colours[rollcall])
+		c.text(x(n), y(idle.CPU)-8, "middle", fmt.Sprintf("%.2g", idle.CPU))
+		if i > 0 {
+			last := r.Idle[i-1]
+			c.line(x(float64(last.Containers)), y(last.CPU), x(n), y(idle.CPU), colours[rollcall])
+		}
+	}
+	return c.done()
+}
