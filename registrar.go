@@ -90,9 +90,9 @@ func NewRegistrar(engine Engine, registry *Registry, rules Rules, interval time.
 func (r *Registrar) Roll() *Roll { return r.roll.Load() }
 
 // settleTime bounds how often events cause polls: a burst of them (compose up)
-// ends in a few polls, and a single one is answered at once. Where a poll is
-// dear, because there are thousands of containers or the engine is slow, those
-// that events cause take at most half of the time.
+// ends in a few polls, and a single one is answered at once. It does not grow with
+// the time that a poll takes: an engine that starts a container may hold the list
+// back until it runs, and the next poll is the one that is waited for.
 const settleTime = 20 * time.Millisecond
 
 // Run polls at each tick and after each event until ctx is done. A poll that
@@ -111,12 +111,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-tick.C:
 			r.poll(ctx)
 		case <-r.wake:
-			began := time.Now()
-			pause := settleTime
-			if r.poll(ctx) == nil {
-				pause = min(max(pause, time.Since(began)), r.interval)
-			}
-			sleep(ctx, pause)
+			r.poll(ctx)
+			sleep(ctx, settleTime)
 		}
 	}
 }

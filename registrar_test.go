@@ -226,24 +226,6 @@ func TestEventsAreCoalesced(t *testing.T) {
 	})
 }
 
-// Events that never end don't make an engine that is slow answer all the time.
-func TestEventsLeaveASlowEngineTime(t *testing.T) {
-	inBubble(t, nil, func(t *testing.T, r *rollcallInMemory, e *engineInMemory) {
-		e.mu.Lock()
-		e.slow = 100 * time.Millisecond
-		e.mu.Unlock()
-		before, _, _ := e.calls()
-		for i := range 1000 {
-			e.tell("start", fmt.Sprint("web-", i%10))
-			pass(10 * time.Millisecond)
-		}
-		// Half of the ten seconds, and the polls of the interval.
-		if lists, _, _ := e.calls(); lists-before < 40 || lists-before > 60 {
-			t.Errorf("1000 events in ten seconds made %d polls of 100 ms", lists-before)
-		}
-	})
-}
-
 func TestLostStreamIsOpenedAgain(t *testing.T) {
 	inBubble(t, []listed{hello("web-1", "172.17.0.2")}, func(t *testing.T, r *rollcallInMemory, e *engineInMemory) {
 		e.mu.Lock()
