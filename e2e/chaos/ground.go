@@ -32,7 +32,7 @@ func (c *Chaos) newGround(t lab.T, engine *lab.Engine, flags ...string) *Ground 
 	if program == "" {
 		program = c.lab.Rollcall(t, false)
 	}
-	flags = append([]string{"--image", c.app.ref, "--hold", "15s", "--log-level", "debug"}, flags...)
+	flags = append([]string{"--image", c.app.ref, "--hold", "25s", "--log-level", "debug"}, flags...)
 	g := &Ground{chaos: c, engine: engine}
 	g.rollcall = c.lab.ServeProgram(t, c.lab.Command(t, program, engine, flags...))
 	t.Cleanup(func() { g.checkAlive() })
