@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -162,40 +161,6 @@ func TestHashSpreadsWhatHasNoKey(t *testing.T) {
 	}
 	if len(counts) != 4 {
 		t.Errorf("only %d backends got any", len(counts))
-	}
-}
-
-// Behind a proxy that is trusted, hash:ip goes by the client that it tells of.
-func TestHashOfTheClientBehindATrustedProxy(t *testing.T) {
-	rules := &ForwardedRules{Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
-	for _, c := range []struct {
-		peer, field string
-		want        string
-	}{
-		{"10.0.0.1:1", "6.6.6.6", "6.6.6.6"},
-		{"10.0.0.1:1", "1.1.1.1, 6.6.6.6", "6.6.6.6"},
-		{"10.0.0.1:1", "1.1.1.1,6.6.6.6 , 10.0.0.2", "6.6.6.6"},
-		{"10.0.0.1:1", "", "10.0.0.1"},
-		{"10.0.0.1:1", "unknown", "10.0.0.1"},
-		{"10.0.0.1:1", "10.0.0.3", "10.0.0.3"},
-		{"10.0.0.1:1", ",", "10.0.0.1"},
-		{"[::ffff:10.0.0.1]:1", "2001:db8::1", "2001:db8::1"},
-		{"192.0.2.1:1", "6.6.6.6", "192.0.2.1"},
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = c.peer
-		if c.field != "" {
-			r.Header.Set("X-Forwarded-For", c.field)
-		}
-		if got := rules.client(r).String(); got != c.want {
-			t.Errorf("from %s, which says %q, the client is %s, want %s", c.peer, c.field, got, c.want)
-		}
-	}
-	r := httptest.NewRequest("GET", "/", nil)
-	r.RemoteAddr = "10.0.0.1:1"
-	r.Header["X-Forwarded-For"] = []string{"1.1.1.1", "6.6.6.6", "10.0.0.2"}
-	if got := rules.client(r).String(); got != "6.6.6.6" {
-		t.Errorf("of a field in several lines the client is %s", got)
 	}
 }
 
