@@ -31,7 +31,7 @@ const unset = -1
 type conn struct {
 	pool      *Pool
 	nc        net.Conn
-	eye       eye
+	wire      wire
 	idleSince time.Duration
 	reused    bool
 	deadline  time.Duration // as set on nc
@@ -53,7 +53,7 @@ type conn struct {
 
 func newConn(p *Pool, nc net.Conn) *conn {
 	c := &conn{pool: p, nc: nc, deadline: unset}
-	c.eye.open(nc)
+	c.wire.open(nc, p.opts.looked)
 	return c
 }
 
@@ -69,7 +69,7 @@ func (c *conn) socket() *net.TCPConn {
 }
 
 // quiet reports whether an idle connection may be used again.
-func (c *conn) quiet() bool { return c.eye.idle() }
+func (c *conn) quiet() bool { return c.wire.idle() }
 
 // read reads once from the backend. It returns the context's cause if that ended.
 func (c *conn) read(p []byte) (int, error) {
@@ -125,6 +125,28 @@ func (c *conn) write(p []byte) error {
 			return err
 		}
 	}
+}
+
+// ask writes a request that is all head. It may wait for the answer, and have read its beginning when it returns. A connection
+// that was used before is looked at first.
+func (c *conn) ask(head []byte) error {
+	if !c.wire.isOpen() {
+		return c.write(head)
+	}
+	for c.wrote == 0 {
+		wrote, read, err := c.wire.ask(head, c.in.b, c.reused)
+		c.wrote, c.in.w, c.got = int64(wrote), read, read > 0
+		if err != nil && err != errNotIdle {
+			err = c.explain(err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if rest := head[c.wrote:]; len(rest) > 0 {
+		return c.write(rest)
+	}
+	return nil
 }
 
 // explain returns the reason of an error of nc, or nil if it was only a deadline that stands for no limit.

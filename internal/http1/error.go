@@ -100,8 +100,9 @@ var (
 	errHeadTimeout  = errors.New("the backend is silent")
 	errContinueTime = errors.New("no 100 Continue") // never leaves the package
 	errShortBody    = errors.New("body ended before its Content-Length")
-	errWouldWait    = errors.New("nothing there yet")   // never leaves the package
-	errLastChunk    = errors.New("last chunk")          // never leaves the package
+	errWouldWait    = errors.New("nothing there yet") // never leaves the package
+	errLastChunk    = errors.New("last chunk")        // never leaves the package
+	errNotIdle      = errors.New("it was closed, or sent what nobody asked for")
 	errStopped      = errors.New("sending was stopped") // never leaves the package
 )
 

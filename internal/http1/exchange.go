@@ -59,7 +59,7 @@ func (c *conn) exchange(ctx context.Context, req *http.Request, in *buffer, head
 // send writes the request, or what of it goes before the sender of its body takes over.
 func (c *conn) send(req *http.Request, head []byte, o outline) error {
 	if o.length == 0 {
-		return c.write(head)
+		return c.ask(head)
 	}
 	if o.length > 0 && !o.expect && len(head) <= bufferSize && inMemory(req.Body, o.length) {
 		return c.sendWhole(req.Body, head, int(o.length))

@@ -27,6 +27,8 @@ type Options struct {
 
 	// MaxHeadBytes bounds a response head together with the interim responses before it, and the trailer; 256 KiB.
 	MaxHeadBytes int
+
+	looked func() // for tests, see wire.looked
 }
 
 // Pool sends requests to one address. Its methods may be called by many goroutines.
@@ -97,7 +99,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx := req.Context()
 	for {
-		c, failed := p.conn(ctx)
+		c, failed := p.conn(ctx, o.length != 0)
 		if failed != nil {
 			in.free()
 			return nil, failed
@@ -114,8 +116,9 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// conn returns the most recently used idle connection that is still good, else a new one.
-func (p *Pool) conn(ctx context.Context) (*conn, *Error) {
+// conn returns the most recently used idle connection that is still good, else a new one. A request without a body looks at the
+// connection itself, see conn.ask.
+func (p *Pool) conn(ctx context.Context, look bool) (*conn, *Error) {
 	if ctx.Err() != nil {
 		return nil, &Error{Kind: Canceled, Err: context.Cause(ctx)}
 	}
@@ -124,7 +127,7 @@ func (p *Pool) conn(ctx context.Context) (*conn, *Error) {
 		if c == nil {
 			return p.dial(ctx)
 		}
-		if p.now()-c.idleSince < p.opts.IdleTimeout && c.quiet() {
+		if p.now()-c.idleSince < p.opts.IdleTimeout && (!look || c.quiet()) {
 			return c, nil
 		}
 		c.nc.Close()

@@ -146,3 +146,30 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+// A head of several MiB is more than a socket takes at once.
+func TestHeadLargerThanTheSocketsBuffer(t *testing.T) {
+	value := strings.Repeat("x", 16<<20)
+	got := make(chan int, 1)
+	b := serve(t, func(p peer) {
+		p.head()
+		p.say(ok)
+		got <- len(p.head())
+		p.say(ok)
+		p.gone()
+	})
+	pool := b.pool(t, nil)
+	ask(t, pool)
+	req := newRequest(t, "GET", "/", nil)
+	req.Header.Set("Large", value)
+	resp, err := pool.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if content(t, resp) != "ok" || b.conns.Load() != 1 {
+		t.Errorf("not answered on the connection that there was")
+	}
+	if n := <-got; n < len(value) {
+		t.Errorf("%d bytes arrived of %d", n, len(value))
+	}
+}

@@ -12,30 +12,30 @@ import (
 	"testing"
 )
 
-// crossing is a connection on which the backend's end and a request cross: when the request with that number is
+// crossing is a connection on which the backend's end and a request cross: when the second request is about to be
 // written, after the pool has looked, the backend hangs up first.
 type crossing struct {
 	*net.TCPConn
-	mu     sync.Mutex // writes come from two goroutines
-	writes int
-	at     int
+	once   sync.Once // writes come from two goroutines
 	hangUp func()
 }
 
+// Write is for requests with a body: the first request has none.
 func (c *crossing) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	c.writes++
-	if c.writes == c.at {
+	c.cross()
+	return c.TCPConn.Write(p)
+}
+
+func (c *crossing) cross() {
+	c.once.Do(func() {
 		c.hangUp()
 		// The end has to be here: it is the next thing that would be read.
-		var eye eye
-		eye.open(c.TCPConn)
-		for eye.idle() {
+		var wire wire
+		wire.open(c.TCPConn, nil)
+		for wire.idle() {
 			runtime.Gosched()
 		}
-	}
-	c.mu.Unlock()
-	return c.TCPConn.Write(p)
+	})
 }
 
 // What never reached a backend may be sent again, whatever it is. A backend that has read it and hangs up looks the
@@ -73,18 +73,19 @@ func TestUnseenRequests(t *testing.T) {
 				p.TCPConn.Close()
 				close(gone)
 			})
-			dials := 0
-			pool := b.pool(t, &Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			first := &crossing{hangUp: func() { close(hangUp); <-gone }}
+			options := &Options{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				nc, err := new(net.Dialer).DialContext(ctx, network, addr)
-				if err != nil {
-					return nil, err
+				if err != nil || !tc.crosses || first.TCPConn != nil {
+					return nc, err
 				}
-				c := &crossing{TCPConn: nc.(*net.TCPConn), hangUp: func() { close(hangUp); <-gone }}
-				if dials++; tc.crosses && dials == 1 {
-					c.at = 2
-				}
-				return c, nil
-			}})
+				first.TCPConn = nc.(*net.TCPConn)
+				return first, nil
+			}}
+			if tc.crosses {
+				options.looked = first.cross // of the only connection that is used twice
+			}
+			pool := b.pool(t, options)
 			ask(t, pool)
 			var body io.Reader
 			if tc.body != "" {
