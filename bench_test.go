@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/http/httptest"
 	"strconv"
 	"syscall"
 	"testing"
@@ -93,7 +92,8 @@ func BenchmarkProxy(b *testing.B) {
 			}
 			registry.Replace(engineA, roll)
 			connectAll(registry)
-			front := httptest.NewServer(NewProxy(registry, time.Second, ForwardedRules{}, quiet()))
+			front := newFront(NewProxy(registry, time.Second, ForwardedRules{}, quiet()))
+			front.Start()
 			b.Cleanup(front.Close)
 			method := c.name[:bytes.IndexByte([]byte(c.name+"_"), '_')]
 			request := fmt.Appendf(nil, "%s /path?query=1 HTTP/1.1\r\nHost: shop.localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n", method)

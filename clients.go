@@ -30,8 +30,8 @@ type watchedListener struct {
 	clients *Clients
 }
 
-// Accept returns the connection as it is: it must stay a TCP connection for
-// splicing.
+// Accept returns the connection as it is: a clientListener makes of it what
+// net/http gets.
 func (l *watchedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -175,7 +174,7 @@ func TestGzipPassesUntouched(t *testing.T) {
 
 func TestMalformedRequests(t *testing.T) {
 	s := newStand(t, 0)
-	s.front = httptest.NewUnstartedServer(s.proxy)
+	s.front = newFront(s.proxy)
 	s.front.Config.MaxHeaderBytes, s.front.Config.ErrorLog = maxHeadBytes, s.proxy.errorLog
 	s.front.Start()
 	t.Cleanup(s.front.Close)
@@ -397,7 +396,7 @@ func TestUnreadBodies(t *testing.T) {
 	log, book := logToBook(t, slog.LevelDebug)
 	s := newStand(t, 0)
 	s.front.Close()
-	s.front = httptest.NewUnstartedServer(s.proxy)
+	s.front = newFront(s.proxy)
 	s.front.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
 	s.front.Start()
 	t.Cleanup(s.front.Close)

@@ -39,7 +39,7 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeadBytes,
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.Listener) }()
+	go func() { served <- server.Serve(clientListener{s.Listener}) }()
 	select {
 	case err := <-served:
 		return err // before its time: the listener broke

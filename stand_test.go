@@ -23,7 +23,8 @@ type stand struct {
 func newStand(t testing.TB, hold time.Duration) *stand {
 	s := &stand{t: t, registry: NewRegistry(quiet(), 30*time.Second)}
 	s.proxy = NewProxy(s.registry, hold, ForwardedRules{}, quiet())
-	s.front = httptest.NewServer(s.proxy)
+	s.front = newFront(s.proxy)
+	s.front.Start()
 	t.Cleanup(s.front.Close)
 	return s
 }

@@ -189,7 +189,7 @@ func grpcLike(w http.ResponseWriter, r *http.Request) {
 // newHTTP2Stand is a stand whose clients may speak HTTP/2.
 func newHTTP2Stand(t *testing.T) *stand {
 	s := newStand(t, 0)
-	s.front = httptest.NewUnstartedServer(s.proxy)
+	s.front = newFront(s.proxy)
 	s.front.Config.Protocols = &http.Protocols{}
 	s.front.Config.Protocols.SetHTTP1(true)
 	s.front.Config.Protocols.SetUnencryptedHTTP2(true)
