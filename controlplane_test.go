@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -38,9 +40,9 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 // BenchmarkStart is n containers that come up at once: a poll finds them, and a
-// connection to each succeeds.
+// connection to each succeeds, on a goroutine for each as Health has them.
 func BenchmarkStart(b *testing.B) {
-	for _, n := range sizes[:3] {
+	for _, n := range sizes {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			roll := fleetOf(n)
 			b.ReportAllocs()
@@ -48,8 +50,39 @@ func BenchmarkStart(b *testing.B) {
 			for b.Loop() {
 				registry := NewRegistry(quiet(), time.Minute)
 				registry.Replace(engineA, roll)
-				connectAll(registry)
+				var all sync.WaitGroup
+				for _, m := range registry.List() {
+					all.Go(func() { registry.Connected(m.Backend, m.Address()) })
+				}
+				all.Wait()
 			}
 		})
+	}
+}
+
+// Backends that come up while the registry is busy are in rotation together.
+func TestChangesThatWaitAreMadeTogether(t *testing.T) {
+	registry := NewRegistry(quiet(), time.Minute)
+	registry.Replace(engineA, fleetOf(100))
+	members, before := registry.List(), registry.Snapshot().Version
+	registry.mu.Lock()
+	var all sync.WaitGroup
+	for _, m := range members {
+		all.Go(func() { registry.Connected(m.Backend, m.Address()) })
+	}
+	for waiting := 0; waiting < len(members); runtime.Gosched() {
+		registry.queue.mu.Lock()
+		waiting = len(registry.queue.changes)
+		registry.queue.mu.Unlock()
+	}
+	registry.mu.Unlock()
+	all.Wait()
+	if version := registry.Snapshot().Version; version != before+1 {
+		t.Errorf("%d snapshots for changes that waited together", version-before)
+	}
+	for _, m := range registry.List() {
+		if m.State != Healthy {
+			t.Fatalf("%s is %s", m.Name, m.State)
+		}
 	}
 }

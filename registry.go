@@ -21,6 +21,7 @@ type Registry struct {
 	drainLimit time.Duration            // how long requests in flight of a draining backend may go on
 	current    atomic.Pointer[Snapshot] // never nil; stored with mu held
 	history    History                  // of what is logged
+	queue      changeQueue              // what is to be changed next
 
 	mu         sync.Mutex           // guards the following; never held across I/O
 	rosters    map[string]*roster   // by service
@@ -327,16 +328,52 @@ func (r *Registry) Expire() {
 	})
 }
 
-// update runs change with mu held, and publishes a new snapshot if it touched a
-// roster.
-func (r *Registry) update(change func(now time.Time)) {
+// update runs apply with mu held, and publishes a new snapshot if it touched a
+// roster. What is to be changed meanwhile is changed next, all together and with one
+// snapshot: making one costs the more the more backends there are, and when many
+// come up at once, that must not be paid for each.
+func (r *Registry) update(apply func(now time.Time)) {
+	own := r.queue.add(apply)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if own.done {
+		return // by who held mu
+	}
 	now := time.Now()
-	change(now)
+	for _, c := range r.queue.take() {
+		c.apply(now)
+		c.done = true
+	}
 	if len(r.changed) > 0 {
 		r.publish(now)
 	}
+}
+
+// changeQueue is what callers of update wait for, in the order in which they came.
+type changeQueue struct {
+	mu      sync.Mutex // guards changes; held for moments only
+	changes []*change
+}
+
+type change struct {
+	apply func(now time.Time)
+	done  bool // guarded by the registry's mu
+}
+
+func (q *changeQueue) add(apply func(now time.Time)) *change {
+	c := &change{apply: apply}
+	q.mu.Lock()
+	q.changes = append(q.changes, c)
+	q.mu.Unlock()
+	return c
+}
+
+func (q *changeQueue) take() []*change {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	changes := q.changes
+	q.changes = nil
+	return changes
 }
 
 // each runs change on the members of a container with mu held, and publishes if

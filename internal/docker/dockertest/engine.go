@@ -351,11 +351,14 @@ func (e *Engine) network(name string) *bridge {
 // does: what a stopped container had, the next one that starts gets. e.mu is
 // held.
 func (e *Engine) freeAddr(n *bridge) netip.Addr {
+	taken := make(map[netip.Addr]bool, len(e.containers))
+	for _, c := range e.containers {
+		if ep := c.endpoints[n.name]; ep != nil {
+			taken[ep.ip] = true
+		}
+	}
 	ip := n.gateway.Next()
-	for slices.ContainsFunc(e.containers, func(c *ctr) bool {
-		ep := c.endpoints[n.name]
-		return ep != nil && ep.ip == ip
-	}) {
+	for taken[ip] {
 		ip = ip.Next()
 	}
 	return ip
