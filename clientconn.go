@@ -1,10 +1,10 @@
 package main
 
 import (
+	"context"
+	"io"
 	"net"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -14,56 +14,118 @@ type clientListener struct{ net.Listener }
 // Accept is of net.Listener.
 func (l clientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); err == nil && ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
-			return newClientConn(tcp, raw), nil
-		}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return &clientConn{TCPConn: tcp}, err
 	}
 	return conn, err
 }
 
-// clientConn spares net/http system calls and timers that nearly no request
-// needs. While a request is served, net/http reads one byte ahead on a goroutine
-// of its own, to learn that the client has left: that Read waits here without
-// trying first. And it sets a read deadline some five times a request: what is
-// set here reaches the socket when there is something to wait for.
+// clientConn spares net/http what nearly no request needs. While a request is
+// served, net/http reads one byte ahead on a goroutine of its own, to learn that the
+// client has left, and has to stop that when the request is answered: a system call, two
+// timers and two switches of goroutines. Here that Read returns at once with nothing,
+// which net/http takes for the end of it; a request that lasts asks for watch. And
+// net/http sets a read deadline some three times a request more: what is set here
+// reaches the socket when there is something to wait for.
 //
 // Bodies still go from socket to socket: ReadFrom is the socket's own.
 type clientConn struct {
 	*net.TCPConn
-	raw    syscall.RawConn
-	ready  func(fd uintptr) bool // for raw, made once
-	waited bool                  // of ready; owned by the Read that looks ahead
+	cancel context.CancelFunc // ends the context of its requests; nil: none was made
 
-	mu      sync.Mutex // guards the following
-	wanted  time.Time  // read deadline as it was set; zero: none
-	armed   time.Time  // read deadline of the socket
-	written time.Time  // write deadline
-	reading bool       // the socket's deadline has to follow at once
-	taken   bool       // another protocol has the connection: no Read is one that looks ahead
+	mu        sync.Mutex    // guards the following
+	wanted    time.Time     // read deadline as it was set; zero: none
+	armed     time.Time     // read deadline of the socket
+	written   time.Time     // write deadline
+	lookAhead bool          // a Read of one byte that comes next is the one ahead
+	reading   bool          // the socket's deadline has to follow at once
+	watched   bool          // watch was called for the present request
+	watcher   chan struct{} // closed when its goroutine has ended; nil: there is none
+	stopped   bool          // that is to end
+	ahead     []byte        // what it has read: a byte of the body or of the next request
 }
 
-// glance is how long a Read that looks ahead waits before it tries for the first
-// time. What had come just before it began to wait does not wake it.
-const glance = 100 * time.Millisecond
+type clientConnKey struct{}
 
-func newClientConn(conn *net.TCPConn, raw syscall.RawConn) *clientConn {
-	c := &clientConn{TCPConn: conn, raw: raw}
-	c.ready = func(uintptr) bool {
-		waited := c.waited
-		c.waited = true
-		return waited
+// withClient is http.Server's ConnContext for a clientListener: it makes the
+// context of a connection's requests.
+func withClient(ctx context.Context, conn net.Conn) context.Context {
+	if c, ok := conn.(*clientConn); ok {
+		ctx, c.cancel = context.WithCancel(context.WithValue(ctx, clientConnKey{}, c))
 	}
-	return c
+	return ctx
 }
 
-// Read is of net.Conn. One of a single byte without a deadline is taken for one
-// that looks ahead: it may return 100 ms late.
-func (c *clientConn) Read(p []byte) (int, error) {
-	if len(p) == 1 && c.lookAhead() == stopped {
-		return 0, os.ErrDeadlineExceeded
+// watchClient makes a request's context end when its client leaves. What waits for
+// long, on behalf of a request, has to call it.
+func watchClient(ctx context.Context) {
+	if c, ok := ctx.Value(clientConnKey{}).(*clientConn); ok {
+		c.watch()
 	}
+}
+
+// watch waits for what the client does next, until the next Read.
+func (c *clientConn) watch() {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watched = true
+	if c.watcher != nil || c.reading || len(c.ahead) > 0 {
+		return // a Read learns of it as well
+	}
+	c.arm(time.Time{})
+	c.watcher, c.stopped = make(chan struct{}), false
+	go c.wait(c.watcher)
+}
+
+func (c *clientConn) wait(ended chan<- struct{}) {
+	defer close(ended)
+	var one [1]byte
+	n, err := c.TCPConn.Read(one[:])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead = append(c.ahead, one[:n]...)
+	if err != nil && !c.stopped {
+		c.cancel()
+	}
+}
+
+// stopWatcher waits until the goroutine that watch has begun, if any, has ended.
+func (c *clientConn) stopWatcher() {
+	c.mu.Lock()
+	ended := c.watcher
+	if ended != nil {
+		c.stopped = true
+		c.arm(time.Unix(1, 0))
+	}
+	c.mu.Unlock()
+	if ended == nil {
+		return
+	}
+	<-ended
+	c.mu.Lock()
+	c.watcher = nil
+	c.mu.Unlock()
+}
+
+// Read is of net.Conn. It returns nothing, and no error, when net/http begins to read
+// ahead, unless the request is being watched.
+func (c *clientConn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	// Who is taken for that, and has just one byte of room, simply calls again.
+	nothing := c.lookAhead && !c.watched && len(p) == 1
+	c.lookAhead = false
+	c.mu.Unlock()
+	if nothing {
+		return 0, nil
+	}
+	c.stopWatcher()
+	c.mu.Lock()
+	if len(c.ahead) > 0 && len(p) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		c.mu.Unlock()
+		return n, nil
+	}
 	c.arm(c.wanted)
 	c.reading = true
 	c.mu.Unlock()
@@ -74,31 +136,17 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Why a Read that looks ahead does not wait any longer.
-const (
-	readable = iota // or it does not look ahead, or has waited long enough
-	stopped         // by a deadline
-)
+// WriteTo is of io.WriterTo. The socket's own does not know what was read ahead.
+func (c *clientConn) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{c})
+}
 
-// lookAhead waits until there may be something to read, at most for glance.
-func (c *clientConn) lookAhead() int {
-	c.mu.Lock()
-	if c.taken || !c.wanted.IsZero() {
-		c.mu.Unlock()
-		return readable
+// Close is of net.Conn.
+func (c *clientConn) Close() error {
+	if c.cancel != nil {
+		c.cancel()
 	}
-	c.arm(time.Now().Add(glance))
-	c.reading = true
-	c.mu.Unlock()
-	c.waited = false
-	err := c.raw.Read(c.ready)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reading = false
-	if err != nil && !c.wanted.IsZero() {
-		return stopped // if it is closed, the next Read will tell
-	}
-	return readable
+	return c.TCPConn.Close()
 }
 
 // arm sets the socket's read deadline; mu is held.
@@ -114,6 +162,11 @@ func (c *clientConn) SetReadDeadline(deadline time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wanted = deadline
+	if deadline.IsZero() {
+		c.lookAhead = c.cancel != nil // net/http takes the deadline away before it reads ahead
+	} else {
+		c.lookAhead, c.watched = false, false // the request is over
+	}
 	if c.reading {
 		c.arm(deadline)
 	}
@@ -131,11 +184,11 @@ func (c *clientConn) SetWriteDeadline(deadline time.Time) error {
 	return c.TCPConn.SetWriteDeadline(deadline)
 }
 
-// SetDeadline is of net.Conn. net/http calls it when it gives the connection away,
-// and whoever gets it may read from the socket itself.
+// SetDeadline is of net.Conn. net/http calls it when it gives the connection away.
 func (c *clientConn) SetDeadline(deadline time.Time) error {
+	c.stopWatcher()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wanted, c.armed, c.written, c.taken = deadline, deadline, deadline, true
+	c.wanted, c.armed, c.written, c.lookAhead = deadline, deadline, deadline, false
 	return c.TCPConn.SetDeadline(deadline)
 }

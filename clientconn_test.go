@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -10,7 +11,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -18,12 +18,13 @@ import (
 // newFront is a server for handler whose connections are those of Server.
 func newFront(handler http.Handler) *httptest.Server {
 	server := httptest.NewUnstartedServer(handler)
-	server.Listener = clientListener{server.Listener}
+	server.Listener, server.Config.ConnContext = clientListener{server.Listener}, withClient
 	return server
 }
 
-// clientConnPair is a connection as net/http sees it, and its client.
-func clientConnPair(t *testing.T) (*clientConn, *net.TCPConn) {
+// clientConnPair is a connection as net/http sees it, the context of its requests,
+// and its client.
+func clientConnPair(t *testing.T) (context.Context, *clientConn, *net.TCPConn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,82 +41,87 @@ func clientConnPair(t *testing.T) (*clientConn, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	return server.(*clientConn), client.(*net.TCPConn)
+	return withClient(t.Context(), server), server.(*clientConn), client.(*net.TCPConn)
 }
 
-// arrived waits until there is something to read, or the end.
-func arrived(t *testing.T, c *clientConn) {
-	t.Helper()
-	for err := error(syscall.EAGAIN); err == syscall.EAGAIN; runtime.Gosched() {
-		c.raw.Control(func(fd uintptr) {
-			_, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		})
+// What net/http reads ahead is nothing, once, and only after it took the deadline
+// away.
+func TestReadingAheadEndsAtOnce(t *testing.T) {
+	_, c, client := clientConnPair(t)
+	client.Write([]byte("abc"))
+	one := make([]byte, 1)
+	if n, err := c.Read(one); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v, without a change of the deadline", n, err)
+	}
+	c.SetReadDeadline(time.Time{})
+	if n, err := c.Read(one); n != 0 || err != nil {
+		t.Errorf("%d bytes, %v, ahead", n, err)
+	}
+	if n, err := c.Read(one); n != 1 || err != nil || one[0] != 'b' {
+		t.Errorf("%d bytes %q, %v, after that", n, one, err)
+	}
+	// A request that is watched already, when its body has been read.
+	c.SetReadDeadline(time.Time{})
+	watchClient(withClient(t.Context(), c))
+	if n, err := c.Read(one); n != 1 || err != nil || one[0] != 'c' {
+		t.Errorf("%d bytes %q, %v, ahead of a request that lasts", n, one, err)
 	}
 }
 
-func TestLookingAheadSeesTheClientLeave(t *testing.T) {
+func TestWatchedClientLeaves(t *testing.T) {
 	for _, before := range []bool{false, true} {
-		c, client := clientConnPair(t)
+		ctx, c, client := clientConnPair(t)
 		if before {
 			client.Close()
-			arrived(t, c)
 		}
-		ended := make(chan error, 1)
-		go func() {
-			_, err := c.Read(make([]byte, 1))
-			ended <- err
-		}()
+		watchClient(ctx)
+		watchClient(ctx)
 		client.Close()
 		select {
-		case err := <-ended:
-			if err != io.EOF {
-				t.Errorf("left before: %v: Read says %v", before, err)
-			}
+		case <-ctx.Done():
 		case <-time.After(10 * time.Second):
-			t.Fatalf("left before: %v: Read waits", before)
+			t.Fatalf("left before: %v: nobody notices", before)
+		}
+		if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			t.Errorf("%d bytes, %v", n, err)
 		}
 	}
 }
 
-// net/http ends a Read that looks ahead by a deadline that has passed, whenever it
-// comes, and nothing that the client sends then is lost.
-func TestLookingAheadIsStopped(t *testing.T) {
-	c, client := clientConnPair(t)
-	type result struct {
-		n   int
-		err error
+// A Read takes over from the watcher whenever it comes, and nothing that the client
+// sends is lost, nor taken for its leaving.
+func TestReadStopsTheWatcher(t *testing.T) {
+	ctx, c, client := clientConnPair(t)
+	sent := 0
+	send := func() {
+		sent++
+		client.Write([]byte{byte(sent)})
 	}
-	for i := range 500 {
-		results := make(chan result)
-		one := make([]byte, 1)
-		go func() {
-			n, err := c.Read(one)
-			results <- result{n, err}
-		}()
+	got := make([]byte, 2)
+	for i := range 1000 {
+		if i%3 == 0 {
+			send()
+		}
+		watchClient(ctx)
 		for range i % 7 {
 			runtime.Gosched()
 		}
-		if i%3 == 0 {
-			client.Write([]byte("x"))
+		if i%3 != 0 {
+			send()
 		}
-		c.SetReadDeadline(time.Unix(1, 0))
-		got := <-results
-		c.SetReadDeadline(time.Time{})
-		if got.err != nil && !errors.Is(got.err, os.ErrDeadlineExceeded) {
-			t.Fatal(got.err)
+		n, err := c.Read(got)
+		if n != 1 || err != nil || got[0] != byte(sent) {
+			t.Fatalf("%d bytes %v, %v; want %d", n, got[:n], err, byte(sent))
 		}
-		if i%3 == 0 && got.n == 0 {
-			if n, err := c.Read(make([]byte, 2)); n != 1 || err != nil {
-				t.Fatalf("%d bytes, %v, of what came while Read was stopped", n, err)
-			}
-		} else if i%3 != 0 && got.n != 0 {
-			t.Fatal("a byte that nobody sent")
-		}
+		c.SetReadDeadline(time.Now().Add(time.Minute)) // the request is over
+	}
+	if ctx.Err() != nil {
+		t.Error("a client that is there was taken for one that left")
 	}
 }
 
 func TestReadDeadlinesOfClients(t *testing.T) {
-	c, client := clientConnPair(t)
+	_, c, client := clientConnPair(t)
 	c.SetReadDeadline(time.Now().Add(time.Millisecond))
 	if _, err := c.Read(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a deadline that was set before: %v", err)

@@ -165,6 +165,7 @@ func (x *Exchange) wait(ctx context.Context) error {
 	if end <= 0 {
 		return errNoBackend
 	}
+	watchClient(ctx)
 	timer := time.NewTimer(end)
 	defer timer.Stop()
 	select {

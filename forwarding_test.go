@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -271,26 +270,65 @@ func TestForwardingBigBodies(t *testing.T) {
 	}
 }
 
-// A client that leaves ends its request at the backend.
+// A client that leaves ends its request at the backend, whatever that waits for.
 func TestForwardingEndsWithItsClient(t *testing.T) {
-	s := newStand(t, 0)
-	arrived, ended := make(chan struct{}), make(chan struct{})
-	s.serves(s.runs("a", "a-1", func(w http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-		close(ended)
-	}, catchAll()))
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
-	request, _ := http.NewRequestWithContext(ctx, "GET", s.front.URL, nil)
-	if _, err := http.DefaultTransport.RoundTrip(request); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	for _, protocol := range protocols {
+		for _, test := range []struct {
+			name, request string
+			answers       bool // the backend has begun to
+		}{
+			{"GET", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", false},
+			{"POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", false},
+			{"chunked POST", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false},
+			{"unfinished POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel", false},
+			{"stream", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", true},
+			{"stream in answer to a POST", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", true},
+		} {
+			t.Run(protocol+" "+test.name, func(t *testing.T) {
+				t.Parallel()
+				s := newStand(t, 0)
+				arrived, ended := make(chan struct{}), make(chan struct{})
+				s.serves(s.speaks(protocol, "a", "a-1", func(w http.ResponseWriter, r *http.Request) {
+					if !test.answers {
+						close(arrived)
+					}
+					defer close(ended)
+					if _, err := io.Copy(io.Discard, r.Body); err != nil {
+						return // the body's end is the request's
+					}
+					if test.answers {
+						io.WriteString(w, "the first of many words")
+						w.(http.Flusher).Flush()
+						close(arrived)
+					}
+					<-r.Context().Done()
+				}, insecure(), catchAll()))
+				conn, in := s.open(test.request)
+				<-arrived
+				if test.answers {
+					wantStatus(t, in, "200")
+				}
+				conn.Close()
+				select {
+				case <-ended:
+				case <-time.After(20 * time.Second):
+					t.Fatal("the backend still works")
+				}
+				eventually(t, "the request is no longer counted", func() bool { return s.registry.List()[0].InFlight() == 0 })
+			})
+		}
 	}
-	<-ended
-	eventually(t, "the request is no longer counted", func() bool { return s.registry.List()[0].InFlight() == 0 })
+}
+
+// So does one that leaves while its request is held, or goes to a backend to which
+// no connection comes about.
+func TestHeldRequestEndsWithItsClient(t *testing.T) {
+	s := newStand(t, time.Minute)
+	s.registry.Replace("test", []Entry{backendOf("a", "a-1", catchAll(), at(closedPort(t)))})
+	conn, _ := s.open("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	eventually(t, "it waits", func() bool { return s.proxy.patience.Waiting() == 1 })
+	conn.Close()
+	eventually(t, "it waits no longer", func() bool { return s.proxy.patience.Waiting() == 0 })
 }
 
 // Bytes that a backend sends unasked must not reach the next client.

@@ -73,32 +73,35 @@ func (r *Registry) Lookup(containerID string) []Member {
 // Backend, with counters, connections and state; a changed one is a new Backend;
 // what the roll lacks is gone. An equal roll publishes nothing.
 func (r *Registry) Replace(source string, roll []Entry) {
-	r.update(func(now time.Time) {
-		r.polls++
-		for i := range roll {
-			entry := &roll[i]
-			ros := r.roster(entry.Service)
-			rec := ros.records[entry.ContainerID]
-			switch {
-			case rec == nil:
-				rec = newRecord(source, *entry)
-				r.put(ros, rec)
-			case rec.entry != *entry:
-				rec = rec.follow(source, *entry)
-				r.put(ros, rec)
-			case rec.unconfirmed:
-				r.touch(ros)
-			}
-			rec.unconfirmed, rec.poll = false, r.polls
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	r.makeChanges(now)
+	r.polls++
+	for i := range roll {
+		entry := &roll[i]
+		ros := r.roster(entry.Service)
+		rec := ros.records[entry.ContainerID]
+		switch {
+		case rec == nil:
+			rec = newRecord(source, *entry)
+			r.put(ros, rec)
+		case rec.entry != *entry:
+			rec = rec.follow(source, *entry)
+			r.put(ros, rec)
+		case rec.unconfirmed:
+			r.touch(ros)
 		}
-		for _, ros := range r.rosters {
-			for _, rec := range ros.records {
-				if rec.source == source && rec.poll != r.polls {
-					r.drop(ros, rec, "removed", now)
-				}
+		rec.unconfirmed, rec.poll = false, r.polls
+	}
+	for _, ros := range r.rosters {
+		for _, rec := range ros.records {
+			if rec.source == source && rec.poll != r.polls {
+				r.drop(ros, rec, "removed", now)
 			}
 		}
-	})
+	}
+	r.publishChanged(now)
 }
 
 // Remove takes all backends of a container out, before the next poll does.
@@ -340,10 +343,19 @@ func (r *Registry) update(apply func(now time.Time)) {
 		return // by who held mu
 	}
 	now := time.Now()
+	r.makeChanges(now)
+	r.publishChanged(now)
+}
+
+// makeChanges makes what is in the queue; mu is held.
+func (r *Registry) makeChanges(now time.Time) {
 	for _, c := range r.queue.take() {
 		c.apply(now)
 		c.done = true
 	}
+}
+
+func (r *Registry) publishChanged(now time.Time) {
 	if len(r.changed) > 0 {
 		r.publish(now)
 	}

@@ -85,7 +85,7 @@ func (c *serveCommand) Run(ctx context.Context, std streams) error {
 		group.Go(func() error { return server.Run(work) })
 		group.Go(func() error { return admin.Run(work) })
 	}
-	server := &Server{Handler: proxy, Listener: registrar.clients.watch(front), Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
+	server := &Server{Handler: proxy, Listener: registrar.clients.watch(front), Watches: true, Drain: time.Duration(c.Drain), ErrorLog: proxy.errorLog, Upgraded: &proxy.upgraded}
 	server.OnStop = func() {
 		if admin != nil {
 			admin.Leave() // first: whoever sends requests here should learn of it

@@ -15,6 +15,7 @@ import (
 type Server struct {
 	Handler  http.Handler
 	Listener net.Listener
+	Watches  bool            // Handler calls watchClient for what lasts; else a request's context ends with its client's leaving by itself
 	Drain    time.Duration   // at most this long for requests in flight at the end
 	ErrorLog *log.Logger     // for net/http: malformed requests and the like
 	OnStop   func()          // called when the end begins; nil: nothing
@@ -38,8 +39,12 @@ func (s *Server) Run(ctx context.Context) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeadBytes,
 	}
+	listener := s.Listener
+	if s.Watches {
+		listener, server.ConnContext = clientListener{listener}, withClient
+	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(clientListener{s.Listener}) }()
+	go func() { served <- server.Serve(listener) }()
 	select {
 	case err := <-served:
 		return err // before its time: the listener broke

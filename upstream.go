@@ -42,7 +42,7 @@ func (b *Backend) connect(addr string) {
 		b.upstream.Store(newNetUpstream(b, addr))
 		return
 	}
-	pool := http1.NewPool(addr, &http1.Options{Dial: b.conns.dial, HeadTimeout: b.Timeout, DialTimeout: dialTimeout})
+	pool := http1.NewPool(addr, &http1.Options{Dial: b.conns.dial, HeadTimeout: b.Timeout, DialTimeout: dialTimeout, Watch: watchClient})
 	b.upstream.Store(&upstream{addr, pool, func() { pool.Close() }})
 }
 
@@ -124,6 +124,7 @@ func serverName(s *Spec) string {
 }
 
 func (t *netTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	watchClient(req.Context())
 	out := req.WithContext(req.Context()) // a copy: the next attempt goes elsewhere
 	target := *req.URL
 	target.Scheme, target.Host = t.scheme, t.addr

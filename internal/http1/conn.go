@@ -216,6 +216,7 @@ func (c *conn) watch() {
 	if c.unwatch != nil || c.ctx.Done() == nil {
 		return
 	}
+	c.pool.opts.Watch(c.ctx)
 	nc := c.nc
 	c.unwatch = context.AfterFunc(c.ctx, func() { nc.Close() })
 }

@@ -28,6 +28,11 @@ type Options struct {
 	// MaxHeadBytes bounds a response head together with the interim responses before it, and the trailer; 256 KiB.
 	MaxHeadBytes int
 
+	// Watch, if not nil, is called with a request's context when the end of that begins to count: before a connection is made,
+	// when an exchange has lasted 100 ms, and before a body is moved. Whoever ends the context may save the trouble of
+	// finding out, until then, whether there is a reason to.
+	Watch func(context.Context)
+
 	looked func() // for tests, see wire.looked
 }
 
@@ -55,6 +60,9 @@ func NewPool(addr string, opts *Options) *Pool {
 	setDefault(&p.opts.DialTimeout, 5*time.Second)
 	setDefault(&p.opts.ContinueTimeout, time.Second)
 	setDefault(&p.opts.MaxHeadBytes, 256<<10)
+	if p.opts.Watch == nil {
+		p.opts.Watch = func(context.Context) {}
+	}
 	if p.opts.Dial == nil {
 		p.opts.Dial = (&net.Dialer{}).DialContext
 	}
@@ -135,6 +143,7 @@ func (p *Pool) conn(ctx context.Context, look bool) (*conn, *Error) {
 }
 
 func (p *Pool) dial(ctx context.Context) (*conn, *Error) {
+	p.opts.Watch(ctx)
 	timed, cancel := context.WithTimeout(ctx, p.opts.DialTimeout)
 	defer cancel()
 	nc, err := p.opts.Dial(timed, "tcp", p.addr)
