@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"os/exec"
 	"time"
@@ -93,32 +92,13 @@ func (r *Report) writeIdle(w io.Writer) {
 	}
 }
 
-// plotIdle draws it with both axes logarithmic: a straight line of slope one is a
-// cost for each container, a steeper one would be worse.
 func (r *Report) plotIdle() string {
-	const width, height, left, bottom, top = 560.0, 340.0, 70.0, 290.0, 40.0
-	const fewest, most, least, greatest = 10.0, 10000.0, 0.01, 100.0
-	c := newCanvas(width, height)
-	x := func(n float64) float64 {
-		return left + (width-left-40)*math.Log(n/fewest)/math.Log(most/fewest)
+	var sizes []int
+	var values []float64
+	for _, i := range r.Idle {
+		sizes, values = append(sizes, i.Containers), append(values, i.CPU)
 	}
-	y := func(v float64) float64 {
-		return bottom - (bottom-top)*math.Log(max(v, least)/least)/math.Log(greatest/least)
-	}
-	c.text(left, 18, "start", "an idle rollcall: processor seconds a minute, by number of containers")
-	for v := least; v <= greatest; v *= 10 {
-		c.line(left, y(v), width-40, y(v), "#ddd")
-		c.text(left-8, y(v)+4, "end", fmt.Sprintf("%g", v))
-	}
-	for i, idle := range r.Idle {
-		n := float64(idle.Containers)
-		c.text(x(n), bottom+20, "middle", fmt.Sprint(idle.Containers))
-		c.bar(x(n)-3, y(idle.CPU)-3, 6, 6, colours[rollcall])
-		c.text(x(n), y(idle.CPU)-8, "middle", fmt.Sprintf("%.2g", idle.CPU))
-		if i > 0 {
-			last := r.Idle[i-1]
-			c.line(x(float64(last.Containers)), y(last.CPU), x(n), y(idle.CPU), colours[rollcall])
-		}
-	}
-	return c.done()
+	k := curves{heading: "an idle rollcall: processor seconds a minute, by number of containers", least: 0.01, greatest: 100,
+		write: func(v float64) string { return fmt.Sprintf("%.2g", v) }, lines: []curve{{"", values}}}
+	return k.draw(sizes)
 }

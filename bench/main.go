@@ -10,7 +10,7 @@
 //
 //	go run ./bench [flags]
 //
-// A whole run takes some ten minutes and writes RESULTS.md and its plots to
+// A whole run takes some twenty minutes and writes RESULTS.md and its plots to
 // bench/. With -rounds, -seconds, -only or -contestants it is shorter, and prints
 // only, unless -out names a directory. It ends by itself, and removes what it made.
 package main
@@ -47,7 +47,7 @@ type Options struct {
 }
 
 // longest bounds the whole program.
-const longest = 25 * time.Minute
+const longest = 35 * time.Minute
 
 // processors is how many all of them share.
 var processors = runtime.NumCPU()
@@ -58,7 +58,7 @@ func main() {
 	warmUp := flag.Float64("warmup", 0.4, "seconds before that, not counted")
 	flag.IntVar(&o.Rounds, "rounds", 5, "rounds")
 	flag.IntVar(&o.Rate, "rate", 3000, "requests a second of the workload with a fixed rate")
-	flag.StringVar(&o.Only, "only", "", "comma list: only workloads whose name contains one of these, idle for a rollcall without any")
+	flag.StringVar(&o.Only, "only", "", "comma list: only workloads whose name contains one of these; controlplane and idle are two without requests")
 	flag.StringVar(&o.Contestants, "contestants", "", "comma list: only contestants whose name contains one of these")
 	flag.StringVar(&o.Caddy, "caddy", "", "a caddy program to use (default: one built from the Go module "+caddyModule+")")
 	flag.StringVar(&o.Rivals, "rivals", "", "comma list of NAME=PROGRAM: other builds of rollcall to compare with")
@@ -91,6 +91,9 @@ func run(o *Options) int {
 		stand := newStand(t, o)
 		if wanted := o.workloads(); len(wanted) > 0 {
 			report.Contest = contest(t, o, stand, wanted)
+		}
+		if o.wants("controlplane") {
+			report.Control = controlPlane(t)
 		}
 		if o.wants("idle") {
 			report.Idle = idle(t, stand)

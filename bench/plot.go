@@ -87,6 +87,66 @@ func (b *bars) draw(titles []string, contestants []*Contestant, value func(title
 	return c.done()
 }
 
+// curves is a chart with both axes logarithmic: a straight line of slope one is a
+// cost for each container, a steeper one would be worse.
+type curves struct {
+	heading         string
+	least, greatest float64 // powers of ten
+	write           func(float64) string
+	lines           []curve
+}
+
+type curve struct {
+	title  string
+	values []float64 // one for each size
+}
+
+const (
+	curvesWidth, curvesHeight, curvesLeft      = 620.0, 400.0, 70.0
+	curvesTop, curvesBottom, curvesRight       = 40.0, 290.0, 580.0
+	legendTop, legendColumn, legendLine, beads = 330.0, 270.0, 18.0, 6.0
+)
+
+// shades are the colours of the lines.
+var shades = []string{"#d62728", "#ff9896", "#1f77b4", "#2ca02c", "#9467bd"}
+
+// draw draws the lines over the sizes, which grow tenfold.
+func (k *curves) draw(sizes []int) string {
+	c := newCanvas(curvesWidth, curvesHeight)
+	x := func(i int) float64 {
+		return curvesLeft + (curvesRight-curvesLeft)*float64(i)/float64(max(1, len(sizes)-1))
+	}
+	y := func(v float64) float64 {
+		return curvesBottom - (curvesBottom-curvesTop)*math.Log(max(v, k.least)/k.least)/math.Log(k.greatest/k.least)
+	}
+	c.text(curvesLeft, 18, "start", k.heading)
+	for v := k.least; v < k.greatest*1.5; v *= 10 {
+		c.line(curvesLeft, y(v), curvesRight, y(v), "#ddd")
+		c.text(curvesLeft-8, y(v)+4, "end", k.write(v))
+	}
+	for i, n := range sizes {
+		c.text(x(i), curvesBottom+20, "middle", fmt.Sprint(n))
+	}
+	for j, line := range k.lines {
+		shade := shades[j%len(shades)]
+		for i, v := range line.values {
+			c.bar(x(i)-beads/2, y(v)-beads/2, beads, beads, shade)
+			if i > 0 {
+				c.line(x(i-1), y(line.values[i-1]), x(i), y(v), shade)
+			}
+			if len(k.lines) == 1 {
+				c.text(x(i), y(v)-8, "middle", k.write(v))
+			}
+		}
+		if line.title != "" {
+			left, top := curvesLeft+legendColumn*float64(j%2), legendTop+legendLine*float64(j/2)
+			c.bar(left, top, 12, 12, shade)
+			c.text(left+18, top+10, "start", line.title)
+		}
+	}
+	return c.done()
+}
+
 // plotCPU draws what a request costs each contestant.
 func (c *Contest) plotCPU() string {
 	var titles []string

@@ -14,8 +14,9 @@ import (
 type Report struct {
 	Options *Options
 	Machine Machine
-	Contest *Contest // nil: left out
-	Idle    []Idle   // nil: left out
+	Contest *Contest      // nil: left out
+	Control *ControlPlane // nil: left out
+	Idle    []Idle        // nil: left out
 }
 
 // Save writes RESULTS.md and the plots.
@@ -28,6 +29,9 @@ func (r *Report) Save(dir string) error {
 	files := map[string]string{"RESULTS.md": page.String()}
 	if r.Contest != nil {
 		files["cpu.svg"], files["latency.svg"] = r.Contest.plotCPU(), r.Contest.plotLatency()
+	}
+	if r.Control != nil {
+		files["controlplane.svg"] = r.Control.plot()
 	}
 	if r.Idle != nil {
 		files["idle.svg"] = r.plotIdle()
@@ -47,6 +51,9 @@ func (r *Report) Write(w io.Writer) {
 	fmt.Fprintf(w, "%s, %s, Linux %s, %s, rollcall %s, %s.\n", m.Processor, m.Memory, m.Kernel, m.Go, m.Rollcall, m.When.Format(time.DateOnly))
 	if r.Contest != nil {
 		r.writeContest(w)
+	}
+	if r.Control != nil {
+		r.Control.write(w)
 	}
 	if r.Idle != nil {
 		r.writeIdle(w)

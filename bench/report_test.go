@@ -83,9 +83,22 @@ func names(workloads []Workload) (names []string) {
 	return names
 }
 
+const goBench = `goos: linux
+BenchmarkPublish/1000-2         	    3	   169402 ns/op	    133333 cpu-ns/op	   20320 B/op	      38 allocs/op
+BenchmarkStart/1000             	    5	 11713093 ns/op	  17383800 cpu-ns/op	 4190065 B/op	   33725 allocs/op
+BenchmarkPoll/1000_containers_unchanged-16 	     100	  12345678 ns/op
+BenchmarkPoll/1000_containers,_one_changes-16 	     100	  13000000 ns/op
+BenchmarkReplace/1000_containers_unchanged-2 	   11792	     99450.5 ns/op	   0 B/op
+PASS
+`
+
 func TestReport(t *testing.T) {
 	dir := t.TempDir()
-	report := &Report{Options: &Options{Rounds: 3}, Machine: thisMachine(), Contest: someContest()}
+	report := &Report{Options: &Options{Rounds: 3}, Machine: thisMachine(), Contest: someContest(), Control: &ControlPlane{works()},
+		Idle: []Idle{{Containers: 10, CPU: 0.1}, {Containers: 100, CPU: 0.4}}}
+	for i := range report.Control.Works {
+		report.Control.Works[i].read([]byte(goBench))
+	}
 	if err := report.Save(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +106,10 @@ func TestReport(t *testing.T) {
 	if err != nil || !strings.Contains(string(page), "| rollcall | 40.0 | 2.00 | – | 1000 |") {
 		t.Errorf("%v\n%s", err, page)
 	}
-	for _, plot := range []string{"cpu.svg", "latency.svg"} {
+	if !strings.Contains(string(page), "| 1000 | 12.3 ms | 13 ms | 99.5 µs | 84.7 µs | 11.7 ms |") {
+		t.Errorf("the control plane is not in\n%s", page)
+	}
+	for _, plot := range []string{"cpu.svg", "latency.svg", "controlplane.svg", "idle.svg"} {
 		file, err := os.Open(dir + "/" + plot)
 		if err != nil {
 			t.Fatal(err)
