@@ -59,20 +59,24 @@ func (c *Chaos) chosen(steps []*Step) []*Step {
 	return chosen
 }
 
-// times are how long the containers of a part take to start and to stop.
-type times struct{ start, stop time.Duration }
-
-// quick and slow are those of all containers but the steady ones.
+// quick and slow are the times of all containers but the steady ones.
 func (o *Options) quick() times {
 	if o.Short {
-		return times{300 * time.Millisecond, 500 * time.Millisecond}
+		return times{300 * time.Millisecond, 500 * time.Millisecond, grace}
 	}
-	return times{time.Second, 2 * time.Second}
+	return times{time.Second, 2 * time.Second, grace}
 }
 
 func (o *Options) slow() times {
 	if o.Short {
-		return times{time.Second, time.Second}
+		return times{time.Second, time.Second, grace}
 	}
-	return times{5 * time.Second, 5 * time.Second}
+	return times{5 * time.Second, 5 * time.Second, grace}
+}
+
+// hasty are quick ones without grace.
+func (o *Options) hasty() times {
+	t := o.quick()
+	t.grace = 0
+	return t
 }

@@ -49,13 +49,13 @@ func (c *Chaos) playEngine(t lab.T, live bool, steps []*Step) {
 	quick := c.options.quick()
 	var containers []*lab.Container
 	for range 3 {
-		containers = append(containers, c.app.Run(t, own.Engine, c.witness, quick.start, quick.stop, "--restart", "always"))
+		containers = append(containers, c.app.Run(t, own.Engine, c.witness, quick, "--restart", "always"))
 	}
 	g := c.newGround(t, own.Engine)
 	g.own, g.containers = own, containers
 	if live { // without it all containers end
 		for range 2 {
-			c.app.Run(t, own.Engine, c.witness, 0, 0, "--label", "rollcall.service="+steady)
+			c.app.Run(t, own.Engine, c.witness, times{}, "--label", "rollcall.service="+steady)
 		}
 		g.awaitReplicas(t, &Step{Service: steady, Replicas: 2})
 		g.steadily(t, steady)

@@ -60,16 +60,23 @@ func (a *App) Image(t lab.T, engine *lab.Engine, version string) {
 	engine.Docker(t, append(args, a.archive, a.ref)...)
 }
 
-// environment is the app's for a time to start and one to stop.
-func environment(start, stop time.Duration) []string {
-	return []string{"CHAOS_START_DELAY=" + start.String(), "CHAOS_STOP_DELAY=" + stop.String()}
+// times are how long a container takes to start and to stop, and how long it goes
+// on as before when it was told to stop.
+type times struct{ start, stop, grace time.Duration }
+
+// environment is the app's for these times.
+func (t times) environment() []string {
+	return []string{"CHAOS_START_DELAY=" + t.start.String(), "CHAOS_STOP_DELAY=" + t.stop.String(), "CHAOS_GRACE=" + t.grace.String()}
 }
 
+// grace is many times what rollcall needs to learn of a signal.
+const grace = 300 * time.Millisecond
+
 // Run starts a container of the app's image.
-func (a *App) Run(t lab.T, engine *lab.Engine, witness *Witness, start, stop time.Duration, more ...string) *lab.Container {
+func (a *App) Run(t lab.T, engine *lab.Engine, witness *Witness, takes times, more ...string) *lab.Container {
 	t.Helper()
 	flags := []string{"--volume", witness.Dir + ":/witness"}
-	for _, variable := range environment(start, stop) {
+	for _, variable := range takes.environment() {
 		flags = append(flags, "--env", variable)
 	}
 	return engine.Run(t, a.ref, append(flags, more...)...)

@@ -15,6 +15,7 @@ const (
 	slow    = "chaos-slow"
 	one     = "chaos-one"
 	slowOne = "chaos-slow-one"
+	hasty   = "chaos-hasty"
 	steady  = "chaos-steady"
 )
 
@@ -31,11 +32,12 @@ func (o *Options) projectFile() string {
 		{slow, 3, o.slow()},
 		{one, 1, o.quick()},
 		{slowOne, 1, o.slow()},
+		{hasty, 3, o.hasty()},
 		{steady, 2, times{}},
 	} {
 		fmt.Fprintf(&b, "  %s:\n    image: \"${IMAGE}\"\n    scale: %d\n", s.name, s.scale)
 		fmt.Fprintf(&b, "    labels:\n      e2e.rollcall: \"${E2E_RUN}\"\n    volumes:\n      - \"${WITNESS}:/witness\"\n    environment:\n")
-		for _, variable := range environment(s.start, s.stop) {
+		for _, variable := range s.environment() {
 			fmt.Fprintf(&b, "      - %s\n", variable)
 		}
 	}
@@ -75,6 +77,8 @@ func (c *Chaos) projectSteps() []*Step {
 		{Name: "one: up --force-recreate", Service: one, Replicas: 1, Do: (*Ground).recreate},
 		{Name: "slow one: stop and start", Service: slowOne, Long: true, Replicas: 1, Do: (*Ground).stopAndStart},
 		{Name: "slow one: up --force-recreate", Service: slowOne, Long: true, Replicas: 1, Do: (*Ground).recreate},
+		{Name: "hasty: stop and start", Service: hasty, Hasty: true, Do: (*Ground).stopAndStart},
+		{Name: "hasty: up --force-recreate", Service: hasty, Hasty: true, Long: true, Do: (*Ground).recreate},
 		c.changesStep(),
 	}
 	for _, s := range steps {

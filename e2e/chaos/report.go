@@ -49,8 +49,8 @@ const (
 
 // judge tells what a request's outcome means, given what rollcall has logged of
 // it. A POST that can't be sent again is answered with 502: one whose container was
-// killed under it; and one that crossed with the end of an idle connection, which
-// the application closed without having read it. Only the application knows that
+// killed under it; and one that crossed with the end of a connection, which a hasty
+// application closed without having looked at it. Only the application knows that
 // it has not.
 func (r *Report) judge(o *load.Outcome, logged string) verdict {
 	switch {
@@ -60,7 +60,7 @@ func (r *Report) judge(o *load.Outcome, logged string) verdict {
 		return failed
 	case r.steps[o.Step].Abrupt:
 		return allowed
-	case crossed.MatchString(logged) && !r.witness.Saw(o.Path):
+	case r.steps[o.Step].Hasty && crossed.MatchString(logged) && !r.witness.Saw(o.Path):
 		return allowed
 	}
 	return failed
@@ -71,8 +71,8 @@ func (r *Report) judge(o *load.Outcome, logged string) verdict {
 // when it stopped listening.
 var crossed = regexp.MustCompile("kept connection was closed|connection broke: .*reset by peer")
 
-// mostCrossed bounds the POSTs that may fail in a step that warns its containers:
-// more is no coincidence.
+// mostCrossed bounds the POSTs that may fail in a hasty step: more is no
+// coincidence.
 const mostCrossed = 2
 
 // row is one line of the table.
@@ -240,7 +240,7 @@ func (r *Report) Broken() []string {
 		if row.failed > 0 {
 			broken = append(broken, fmt.Sprintf("%s: %d of %d requests failed", s.Name, row.failed, row.requests))
 		}
-		if row.allowed > mostCrossed && !s.Abrupt {
+		if row.allowed > mostCrossed && s.Hasty {
 			broken = append(broken, fmt.Sprintf("%s: %d POSTs failed on connections that were closed; at most %d is a coincidence", s.Name, row.allowed, mostCrossed))
 		}
 		for _, problem := range s.Problems {

@@ -46,7 +46,7 @@ func (c *Chaos) measureStarts(t lab.T, m *Measurement) {
 	}
 	// Of their own, so that no one else gets an address that one of them had.
 	network := engine.Network(t, "starts")
-	c.app.Run(t, engine, c.witness, 0, 0, "--network", network)
+	c.app.Run(t, engine, c.witness, times{}, "--network", network)
 	g := c.newGround(t, seen, flags...)
 	starts := 35
 	if c.options.Short {
@@ -57,7 +57,7 @@ func (c *Chaos) measureStarts(t lab.T, m *Measurement) {
 		for range starts {
 			// At no fixed distance from anything else.
 			delay := time.Duration(rand.Int64N(int64(300 * time.Millisecond)))
-			started := c.app.Run(t, engine, c.witness, delay, 0, "--network", network)
+			started := c.app.Run(t, engine, c.witness, times{start: delay}, "--network", network)
 			m.samples = append(m.samples, g.awaitFirstRequest(t, started))
 			started.Remove(t)
 			// The next one may get its address, and is not to be found by that.

@@ -12,6 +12,7 @@ type Step struct {
 	Service  string // that the requests go to
 	Replicas int    // running at the beginning and at the end
 	Abrupt   bool   // containers end without a warning, or fall silent
+	Hasty    bool   // containers close their connections the moment they are told to stop
 	Long     bool   // not for the short form
 	Do       func(*Ground, lab.T, *Step)
 

@@ -7,10 +7,14 @@
 //	/websocket  echoes each message, 1001 at the end
 //	any other   METHOD PATH CRC-32-OF-BODY; ?delay=20ms answers that much later
 //
-// On SIGTERM it stops accepting at once and finishes what it has. Streams live on
-// until CHAOS_STOP_DELAY has passed: whoever ends them earlier was not the app.
+// On SIGTERM it goes on for CHAOS_GRACE, so that what is on its way is answered
+// while others learn that it ends. Then it stops accepting, closes idle connections
+// and finishes what it has. Without a grace it is hasty: net/http drops a request that
+// it has read just before. Streams live on until CHAOS_STOP_DELAY has passed: whoever
+// ends them earlier was not the app.
 //
 //	CHAOS_START_DELAY  time before it listens on port 8080 (0s)
+//	CHAOS_GRACE        time between the signal and the end of listening (0s)
 //	CHAOS_STOP_DELAY   least time between the signal and the exit (0s)
 //	CHAOS_VERSION      sent as X-Version, to tell images apart
 package main
@@ -52,6 +56,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	grace, err := time.ParseDuration(cmp.Or(os.Getenv("CHAOS_GRACE"), "0s"))
+	if err != nil {
+		return err
+	}
 	a := &app{version: os.Getenv("CHAOS_VERSION"), bye: make(chan struct{})}
 	if a.hostname, err = os.Hostname(); err != nil {
 		return err
@@ -76,6 +84,11 @@ func run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	time.AfterFunc(stopDelay, func() { close(a.bye) })
+	select {
+	case err := <-served:
+		return err
+	case <-time.After(grace):
+	}
 	err = server.Shutdown(context.Background())
 	<-a.bye
 	a.upgraded.Wait() // Shutdown does not know of them
