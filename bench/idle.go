@@ -99,6 +99,6 @@ func (r *Report) plotIdle() string {
 		sizes, values = append(sizes, i.Containers), append(values, i.CPU)
 	}
 	k := curves{heading: "an idle rollcall: processor seconds a minute, by number of containers", least: 0.01, greatest: 100,
-		write: func(v float64) string { return fmt.Sprintf("%.2g", v) }, lines: []curve{{"", values}}}
+		write: func(v float64) string { return fmt.Sprintf("%.3g", v) }, lines: []curve{{"", values}}}
 	return k.draw(sizes)
 }
