@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -41,7 +43,6 @@ type clientConn struct {
 	reading   bool          // the socket's deadline has to follow at once
 	watched   bool          // watch was called for the present request
 	watcher   chan struct{} // closed when its goroutine has ended; nil: there is none
-	stopped   bool          // that is to end
 	ahead     []byte        // what it has read: a byte of the body or of the next request
 }
 
@@ -73,7 +74,7 @@ func (c *clientConn) watch() {
 		return // a Read learns of it as well
 	}
 	c.arm(time.Time{})
-	c.watcher, c.stopped = make(chan struct{}), false
+	c.watcher = make(chan struct{})
 	go c.wait(c.watcher)
 }
 
@@ -84,56 +85,53 @@ func (c *clientConn) wait(ended chan<- struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead = append(c.ahead, one[:n]...)
-	if err != nil && !c.stopped {
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // else stopWatcher wants it to end
 		c.cancel()
 	}
 }
 
-// stopWatcher waits until the goroutine that watch has begun, if any, has ended.
+// stopWatcher waits until the goroutine that watch has begun, if any, has ended. mu is
+// held, but not meanwhile.
 func (c *clientConn) stopWatcher() {
-	c.mu.Lock()
-	ended := c.watcher
-	if ended != nil {
-		c.stopped = true
+	if ended := c.watcher; ended != nil {
 		c.arm(time.Unix(1, 0))
+		c.mu.Unlock()
+		<-ended
+		c.mu.Lock()
+		c.watcher = nil
 	}
-	c.mu.Unlock()
-	if ended == nil {
-		return
-	}
-	<-ended
-	c.mu.Lock()
-	c.watcher = nil
-	c.mu.Unlock()
 }
 
 // Read is of net.Conn. It returns nothing, and no error, when net/http begins to read
 // ahead, unless the request is being watched.
 func (c *clientConn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	// Who is taken for that, and has just one byte of room, simply calls again.
-	nothing := c.lookAhead && !c.watched && len(p) == 1
-	c.lookAhead = false
-	c.mu.Unlock()
-	if nothing {
-		return 0, nil
-	}
-	c.stopWatcher()
-	c.mu.Lock()
-	if len(c.ahead) > 0 && len(p) > 0 {
-		n := copy(p, c.ahead)
-		c.ahead = c.ahead[n:]
-		c.mu.Unlock()
+	if n, done := c.beginRead(p); done {
 		return n, nil
 	}
-	c.arm(c.wanted)
-	c.reading = true
-	c.mu.Unlock()
 	n, err := c.TCPConn.Read(p)
 	c.mu.Lock()
 	c.reading = false
 	c.mu.Unlock()
 	return n, err
+}
+
+// beginRead reports whether a Read is done without the socket.
+func (c *clientConn) beginRead(p []byte) (n int, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Who is taken for net/http's look ahead, and has just one byte of room, simply calls again.
+	nothing := c.lookAhead && !c.watched && len(p) == 1
+	if c.lookAhead = false; nothing {
+		return 0, true
+	}
+	c.stopWatcher()
+	if n = copy(p, c.ahead); n > 0 {
+		c.ahead = c.ahead[n:]
+		return n, true
+	}
+	c.arm(c.wanted)
+	c.reading = true
+	return 0, false
 }
 
 // WriteTo is of io.WriterTo. The socket's own does not know what was read ahead.
@@ -186,9 +184,9 @@ func (c *clientConn) SetWriteDeadline(deadline time.Time) error {
 
 // SetDeadline is of net.Conn. net/http calls it when it gives the connection away.
 func (c *clientConn) SetDeadline(deadline time.Time) error {
-	c.stopWatcher()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.stopWatcher()
 	c.wanted, c.armed, c.written, c.lookAhead = deadline, deadline, deadline, false
 	return c.TCPConn.SetDeadline(deadline)
 }
