@@ -56,11 +56,13 @@ func (w *wire) idle() bool {
 }
 
 func (w *wire) lookAt(fd uintptr) {
-	_, _, err := syscall.Recvfrom(int(fd), w.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	for err == syscall.EINTR {
-		_, _, err = syscall.Recvfrom(int(fd), w.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-	}
+	_, err := retried(look, fd, w.one[:])
 	w.quiet = err == syscall.EAGAIN // no data, no end, no error: as an idle connection has to be
+}
+
+func look(fd int, p []byte) (int, error) {
+	n, _, err := syscall.Recvfrom(fd, p, syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return n, err
 }
 
 // ask writes out and waits for the first bytes of what comes back, which it reads into in. With look, it looks first, and if the
