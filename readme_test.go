@@ -173,6 +173,21 @@ func TestReadmeEndpoints(t *testing.T) {
 	sameWords(t, "endpoints", got, want)
 }
 
+// metricDescs describes all of rollcall's own metrics.
+func metricDescs() (list []*prometheus.Desc) {
+	registry := NewRegistry(quiet(), 0)
+	metrics := NewMetrics(registry, NewProxy(registry, 0, ForwardedRules{}, quiet()), func() *Roll { return &Roll{} })
+	descs := make(chan *prometheus.Desc, 100)
+	metrics.Describe(descs)
+	metrics.polls.Describe(descs)
+	metrics.pollDuration.Describe(descs)
+	close(descs)
+	for desc := range descs {
+		list = append(list, desc)
+	}
+	return list
+}
+
 func TestReadmeMetrics(t *testing.T) {
 	got := map[string]string{}
 	var names []string
@@ -181,16 +196,9 @@ func TestReadmeMetrics(t *testing.T) {
 		names = append(names, name)
 		got[name] = strings.Join(quoted(row[1]), ",")
 	}
-	registry := NewRegistry(quiet(), 0)
-	metrics := NewMetrics(registry, NewProxy(registry, 0, ForwardedRules{}, quiet()), func() *Roll { return &Roll{} })
-	descs := make(chan *prometheus.Desc, 100)
-	metrics.Describe(descs)
-	metrics.polls.Describe(descs)
-	metrics.pollDuration.Describe(descs)
-	close(descs)
 	want := map[string]string{}
 	described := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
-	for desc := range descs {
+	for _, desc := range metricDescs() {
 		match := described.FindStringSubmatch(desc.String())
 		want[match[1]] = match[2]
 	}
@@ -205,15 +213,8 @@ func TestReadmeMetrics(t *testing.T) {
 // Whatever names a metric or a label outside the tables names one that exists.
 func TestReadmeNames(t *testing.T) {
 	text := readme(t)
-	registry := NewRegistry(quiet(), 0)
-	metrics := NewMetrics(registry, NewProxy(registry, 0, ForwardedRules{}, quiet()), func() *Roll { return &Roll{} })
-	descs := make(chan *prometheus.Desc, 100)
-	metrics.Describe(descs)
-	metrics.polls.Describe(descs)
-	metrics.pollDuration.Describe(descs)
-	close(descs)
 	names := ""
-	for desc := range descs {
+	for _, desc := range metricDescs() {
 		names += desc.String()
 	}
 	for _, name := range regexp.MustCompile(`\brollcall_[a-z_]+`).FindAllString(text, -1) {
