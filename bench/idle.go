@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os/exec"
 	"time"
 
@@ -51,8 +50,9 @@ func idleWith(t lab.T, s *Stand, n int) Idle {
 	began := time.Now()
 	p := startProcess(t, s.dir, fmt.Sprintf("idle-%d", n), cmd)
 	defer p.stop()
+	r := lab.RollcallAt("", "http://"+admin)
 	lab.Await(t, "all containers are in rotation", func() error {
-		return errors.Join(p.running(), allHealthy(t, admin, n))
+		return errors.Join(p.running(), allHealthy(t, r, n))
 	})
 	i := Idle{Containers: n, Ready: time.Since(began)}
 	before := cpuTime(p.tree())
@@ -62,19 +62,14 @@ func idleWith(t lab.T, s *Stand, n int) Idle {
 	return i
 }
 
-// allHealthy asks the admin listener for the one service that there is.
-func allHealthy(t lab.T, admin string, n int) error {
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/v1/services/hello", nil)
+// allHealthy asks rollcall for the one service that there is.
+func allHealthy(t lab.T, r *lab.Rollcall, n int) error {
+	answer, err := r.TryGetAdmin(t.Context(), "/v1/services/hello")
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
 	var service struct{ Healthy int }
-	if err := json.NewDecoder(response.Body).Decode(&service); err != nil {
+	if err := json.Unmarshal([]byte(answer.Body), &service); err != nil {
 		return err
 	}
 	if service.Healthy != n {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strconv"
 	"sync"
 	"time"
@@ -88,11 +87,7 @@ func (g *Ground) version(t lab.T) int {
 }
 
 func (g *Ground) tryVersion(ctx context.Context) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, g.rollcall.Admin+"/v1/backends", nil)
-	if err != nil {
-		return 0, err
-	}
-	answer, err := g.rollcall.Do(request)
+	answer, err := g.rollcall.TryGetAdmin(ctx, "/v1/backends")
 	if err != nil {
 		return 0, err
 	}

@@ -238,14 +238,19 @@ func (r *Rollcall) GetHost(t T, host, path string) Answer {
 	return answer
 }
 
+// TryGetAdmin asks the admin listener for a path.
+func (r *Rollcall) TryGetAdmin(ctx context.Context, path string) (Answer, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.Admin+path, nil)
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.Do(request)
+}
+
 // GetAdmin asks the admin listener for a path.
 func (r *Rollcall) GetAdmin(t T, path string) Answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.Admin+path, nil)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	answer, err := r.Do(request)
+	answer, err := r.TryGetAdmin(t.Context(), path)
 	if err != nil {
 		t.Fatalf("GET %s of the admin listener: %v", path, err)
 	}
